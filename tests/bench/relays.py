@@ -160,7 +160,7 @@ def caught_up(database: Path, before: int) -> float:
     """Return after how many seconds no total of the outage is outstanding."""
     begun = time.monotonic()
     while outstanding(database, before):
-        time.sleep(0.5)
+        time.sleep(0.5)  # SQLite tells no other process of a commit; the figure is to half a second
     return time.monotonic() - begun
 
 

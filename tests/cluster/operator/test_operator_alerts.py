@@ -4,37 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-
-import pytest
 
 from support.faults.apiserver import Fault, Front, refusal
 from support.faults.clock import StepClock
 from support.operator.cluster import Place, domain, plan, until
-from support.operator.process import Operator, bare_cluster, operator_place, roles
+from support.operator.process import Operator, roles
 from support.promql import MINUTE, ROOT, History, Scrape, without_series
 from support.statistics.process import statistics
-from wsedge_devcluster.cluster.cluster import Cluster
-
-
-@pytest.fixture(scope="module")
-def own_cluster() -> Iterator[Cluster]:
-    with bare_cluster() as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def place(own_cluster: Cluster) -> Iterator[Place]:
-    with operator_place(own_cluster) as place:
-        yield place
-
-
-@pytest.fixture
-def front(own_cluster: Cluster) -> Iterator[Front]:
-    with Front(own_cluster.server, own_cluster.ca_file) as front:
-        yield front
 
 
 def history_of(place: Place) -> History:

@@ -25,29 +25,11 @@ from websockets.sync.server import ServerConnection, serve
 from support.faults.apiserver import Call, Fault, Front, most_per_second, refusal
 from support.faults.clock import StepClock
 from support.operator.cluster import Place, domain, plan, record_name, until
-from support.operator.process import LEASE, Operator, bare_cluster, operator_place, release
+from support.operator.process import LEASE, Operator, operator_place, release
 from wsedge_devcluster.cluster.cluster import Cluster
 
 # The default Lease, whose takeover docs/install.md promises.
 LEASE_SECONDS = 15.0
-
-
-@pytest.fixture(scope="module")
-def own_cluster() -> Iterator[Cluster]:
-    with bare_cluster() as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def place(own_cluster: Cluster) -> Iterator[Place]:
-    with operator_place(own_cluster) as place:
-        yield place
-
-
-@pytest.fixture
-def front(own_cluster: Cluster) -> Iterator[Front]:
-    with Front(own_cluster.server, own_cluster.ca_file) as front:
-        yield front
 
 
 def writes(front: Front, since: float) -> list[Call]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 import urllib.request
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,20 +18,8 @@ import pytest
 
 from support.faults.apiserver import Fault, Front, refusal
 from support.operator.cluster import Place, domain, plan, record_name, until
-from support.operator.process import LEASE, Operator, bare_cluster, operator_place, release, roles
+from support.operator.process import LEASE, Operator, release, roles
 from wsedge_devcluster.cluster.cluster import Cluster
-
-
-@pytest.fixture(scope="module")
-def own_cluster() -> Iterator[Cluster]:
-    with bare_cluster() as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def place(own_cluster: Cluster) -> Iterator[Place]:
-    with operator_place(own_cluster) as place:
-        yield place
 
 
 def test_a_set_of_namespaces_needs_no_cluster_rights(place: Place, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ GROUPS = yaml.safe_load((ROOT / "charts" / "wsedge" / "files" / "alerts.yaml").r
 ALERTS: dict[str, Any] = {rule["alert"]: rule for group in GROUPS for rule in group["rules"]}
 TESTS = [
     *(ROOT / "tests" / "component" / "alerts").glob("test_*.py"),
-    ROOT / "tests" / "cluster" / "chart" / "test_operator_alerts.py",
+    ROOT / "tests" / "cluster" / "operator" / "test_operator_alerts.py",
 ]
 
 

@@ -8,12 +8,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from support.relay.certificates import authority
 from support.relay.frames import frame
 from support.relay.http2 import Client, http2_connection
 from support.relay.running import DOMAIN
-from support.relay_process import config, domain, write
 from support.relay_process.process import RelayProcess
+from support.relay_process.secure import http2_config
 from support.relay_process.statistics import Statistics
 from support.relay_process.traffic import echo_origin
 
@@ -21,21 +20,6 @@ CONNECTIONS = 24  # the kernel chooses a worker for each; that all get one is a 
 STREAMS = 3
 LABEL = f'{{domain="{DOMAIN}"}}'
 AWAY = frame(b"\x03\xe9going away", opcode=8)  # 1001
-
-
-def configuration(folder: Path, origin: int, statistics: str) -> Path:
-    """Write the configuration of a domain that offers HTTP/2, and its certificate."""
-    pair = authority().issue(DOMAIN)
-    (folder / "tls.crt").write_bytes(pair.certificate)
-    (folder / "tls.key").write_bytes(pair.key)
-    served = domain(
-        origins=[{"host": "127.0.0.1", "httpPort": origin}],
-        tls={"certificateFile": "tls.crt", "keyFile": "tls.key", "http2": True},
-        lifecycle={"drainSeconds": 0},
-        heartbeatSeconds=300,
-    )
-    listen = {"host": "127.0.0.1", "http": None, "https": 0, "admin": 0}
-    return write(folder / "relay.json", config(served, listen=listen, statistics={"url": statistics}))
 
 
 async def talk(client: Client, stream: int) -> None:
@@ -64,7 +48,7 @@ async def counted(relay: RelayProcess) -> dict[str, float]:
 async def test_streams_of_many_connections_are_one_relays(tmp_path: Path) -> None:
     """All echo; state, metrics and usage are sums over both workers; SIGTERM closes all with 1001."""
     async with echo_origin() as origin, Statistics() as statistics, AsyncExitStack() as stack:
-        path = configuration(tmp_path, origin, statistics.url)
+        path = http2_config(tmp_path, origin, drain_seconds=0, statistics={"url": statistics.url})
         async with RelayProcess("--config", path, "--workers", "2") as relay:
             port = await relay.port("https")
 

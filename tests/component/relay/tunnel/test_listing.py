@@ -18,12 +18,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.relay.certificates import authority
 from support.relay.frames import frame
 from support.relay.http2 import http2_connection
 from support.relay.running import DEADLINE, DOMAIN, on_pump_loop, origin, running
 from support.relay_process import config, domain, write
 from support.relay_process.process import RelayProcess, request
+from support.relay_process.secure import http2_config
 from support.relay_process.traffic import Client, echo_origin
 from wsedge_relay.contract import MOST_LISTED_CONNECTIONS, OpenConnection, OpenConnections
 from wsedge_relay.tunnel import listing
@@ -220,34 +220,27 @@ async def test_clients_addresses_need_the_token(tmp_path: Path) -> None:
 
 async def test_a_stream_of_http2_has_no_round_trip_of_its_own(tmp_path: Path) -> None:
     """The kernel has none for a pair of Unix sockets; a close ends that stream alone."""
-    pair = authority().issue(DOMAIN)
-    (tmp_path / "tls.crt").write_bytes(pair.certificate)
-    (tmp_path / "tls.key").write_bytes(pair.key)
-    async with echo_origin() as target, AsyncExitStack() as stack:
-        served = domain(
-            origins=[{"host": "127.0.0.1", "httpPort": target}],
-            tls={"certificateFile": "tls.crt", "keyFile": "tls.key", "http2": True},
-            heartbeatSeconds=300,
-        )
-        listen = {"host": "127.0.0.1", "http": None, "https": 0, "admin": 0}
-        path = write(tmp_path / "relay.json", config(served, listen=listen))
-        async with RelayProcess("--config", path) as relay:
-            port = await relay.port("https")
-            client = await stack.enter_async_context(http2_connection("127.0.0.1", port))
-            await client.begin()
-            first, second = [await client.open() for _ in range(2)]
-            status, body = await listed(relay, token="")
-            assert status == 200
-            one, other = body["connections"]
-            assert (one["http2"], one["clientRttSeconds"]) == (True, None)
-            assert one["originRttSeconds"] is not None
-            assert (await order_close(relay, one["id"], token=""))[0] == 202
-            away = frame(b"\x03\xe9closed by request", opcode=8)
-            assert await client.hear(first, len(away)) == away
-            await client.say(second, b"still here")
-            assert await client.hear(second, len(frame(b"still here"))) == frame(b"still here")
-            assert not client.goaway
-            assert other["id"] != one["id"]
+    async with (
+        echo_origin() as target,
+        AsyncExitStack() as stack,
+        RelayProcess("--config", http2_config(tmp_path, target)) as relay,
+    ):
+        port = await relay.port("https")
+        client = await stack.enter_async_context(http2_connection("127.0.0.1", port))
+        await client.begin()
+        first, second = [await client.open() for _ in range(2)]
+        status, body = await listed(relay, token="")
+        assert status == 200
+        one, other = body["connections"]
+        assert (one["http2"], one["clientRttSeconds"]) == (True, None)
+        assert one["originRttSeconds"] is not None
+        assert (await order_close(relay, one["id"], token=""))[0] == 202
+        away = frame(b"\x03\xe9closed by request", opcode=8)
+        assert await client.hear(first, len(away)) == away
+        await client.say(second, b"still here")
+        assert await client.hear(second, len(frame(b"still here"))) == frame(b"still here")
+        assert not client.goaway
+        assert other["id"] != one["id"]
 
 
 async def test_a_relay_without_a_token_lists_for_its_own_machine_alone(tmp_path: Path) -> None:

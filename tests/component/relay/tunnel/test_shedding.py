@@ -10,12 +10,12 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 
-from support.relay.certificates import authority
 from support.relay.frames import frame
 from support.relay.http2 import http2_connection
 from support.relay.running import DEADLINE, DOMAIN, on_pump_loop, origin, running
 from support.relay_process import config, domain, write
 from support.relay_process.process import RelayProcess, request
+from support.relay_process.secure import http2_config
 from support.relay_process.traffic import Client, echo_origin
 from wsedge_relay.tunnel.shedding import ShedOrder
 
@@ -195,35 +195,28 @@ async def test_each_worker_closes_its_part(tmp_path: Path) -> None:
 
 async def test_a_stream_is_closed_and_its_connection_gets_goaway(tmp_path: Path) -> None:
     """The client cannot open its next stream on the same connection; its other streams stay open."""
-    pair = authority().issue(DOMAIN)
-    (tmp_path / "tls.crt").write_bytes(pair.certificate)
-    (tmp_path / "tls.key").write_bytes(pair.key)
-    async with echo_origin() as target, AsyncExitStack() as stack:
-        served = domain(
-            origins=[{"host": "127.0.0.1", "httpPort": target}],
-            tls={"certificateFile": "tls.crt", "keyFile": "tls.key", "http2": True},
-            heartbeatSeconds=300,
-        )
-        listen = {"host": "127.0.0.1", "http": None, "https": 0, "admin": 0}
-        path = write(tmp_path / "relay.json", config(served, listen=listen))
-        async with RelayProcess("--config", path) as relay:
-            port = await relay.port("https")
-            client = await stack.enter_async_context(http2_connection("127.0.0.1", port))
-            await client.begin()
-            streams = [await client.open() for _ in range(4)]
-            other = await stack.enter_async_context(http2_connection("127.0.0.1", port))
-            await other.begin()
-            target_ = "/shed?order=a&connections=1&perSecond=1000"
-            assert (await relay.admin(target_, method="POST"))[0] == 202
-            await client.until(lambda: any(client.streams[stream].data for stream in streams))
-            (closed,) = [stream for stream in streams if client.streams[stream].data]
-            assert await client.hear(closed, len(AWAY)) == AWAY
-            await client.until(lambda: bool(client.goaway))
-            for stream in streams:
-                if stream != closed:
-                    await client.say(stream, b"still here")
-                    assert await client.hear(stream, len(frame(b"still here"))) == frame(b"still here")
-            stream = await other.open()
-            await other.say(stream, b"unmoved")
-            assert await other.hear(stream, len(frame(b"unmoved"))) == frame(b"unmoved")
-            assert not other.goaway
+    async with (
+        echo_origin() as target,
+        AsyncExitStack() as stack,
+        RelayProcess("--config", http2_config(tmp_path, target)) as relay,
+    ):
+        port = await relay.port("https")
+        client = await stack.enter_async_context(http2_connection("127.0.0.1", port))
+        await client.begin()
+        streams = [await client.open() for _ in range(4)]
+        other = await stack.enter_async_context(http2_connection("127.0.0.1", port))
+        await other.begin()
+        target_ = "/shed?order=a&connections=1&perSecond=1000"
+        assert (await relay.admin(target_, method="POST"))[0] == 202
+        await client.until(lambda: any(client.streams[stream].data for stream in streams))
+        (closed,) = [stream for stream in streams if client.streams[stream].data]
+        assert await client.hear(closed, len(AWAY)) == AWAY
+        await client.until(lambda: bool(client.goaway))
+        for stream in streams:
+            if stream != closed:
+                await client.say(stream, b"still here")
+                assert await client.hear(stream, len(frame(b"still here"))) == frame(b"still here")
+        stream = await other.open()
+        await other.say(stream, b"unmoved")
+        assert await other.hear(stream, len(frame(b"unmoved"))) == frame(b"unmoved")
+        assert not other.goaway
