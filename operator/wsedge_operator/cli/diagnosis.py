@@ -306,7 +306,7 @@ def _of_relays(domain: Domain) -> Iterator[Finding]:
             yield Finding(
                 Severity.SOON,
                 f"The statistics refused counts of the relay {relay.name}.",
-                f"kubectl logs {relay.name}, event usage rows refused",
+                f"kubectl logs {relay.name}, event usage rows rejected",
             )
 
 

@@ -150,6 +150,14 @@ def test_events_in_the_text_exist() -> None:
     assert '"the cluster has not been read yet"' in reading
 
 
+def test_events_that_the_plugin_names_are_logged_by_relays() -> None:
+    """A finding of `kubectl wsedge status` sends its reader to a line of the log."""
+    source = (PROGRAMS["operator"] / "cli" / "diagnosis.py").read_text("utf-8")
+    named = re.findall(r"kubectl logs [^\"]*, event ([a-z ]+)", source)
+    assert named
+    assert [event for event in named if event not in events("relay")] == []
+
+
 def test_the_reasons_of_refused_rows_exist() -> None:
     """As the statistics name them in an answer."""
     sources = "".join(path.read_text("utf-8") for path in PROGRAMS["statistics"].rglob("*.py"))

@@ -180,7 +180,7 @@ STATES: Final[dict[str, tuple[Domain, Severity, str]]] = {
         SOON,
         "The statistics refused counts of the relay chat-relay-a. To do: kubectl logs "
         "chat-relay-a, event usage "
-        "rows refused.",
+        "rows rejected.",
     ),
     "the only origin is down": (
         Domain(live(*SERVING), (relay(*origin("o:1", healthy=0)),)),
