@@ -3,7 +3,7 @@
 `python -m wsedge_operator.api.generation.relay_fields [--check]`, from the root of the repository.
 The text around the tables is written by hand. They are the fields of RelayConfig, between two markers:
 
-    <!-- fields: generated from proxy/wsedge_relay/contract.py by `make generate` -->
+    <!-- fields: generated from proxy/wsedge_relay/contract by `make generate` -->
     <!-- end -->
 """
 
