@@ -10,7 +10,7 @@ from pathlib import Path
 from wsedge_operator.cli.connections import ORDERS
 from wsedge_operator.cli.logs import LEVELS
 from wsedge_operator.cli.rendering import FORMS, TABLE
-from wsedge_operator.cli.rights import OF_VERBS, STATISTICS_POD
+from wsedge_operator.cli.rights import OF_VERBS, STATISTICS_NAMESPACE
 
 SHELLS = ("bash", "zsh", "fish")
 _MOST_WINDOW = 60.0
@@ -108,12 +108,7 @@ def _statement(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     verb.add_argument(
         "period", nargs="?", metavar="PERIOD", help="2026-11, 2026-11-05 or current (default: a list)"
     )
-    verb.add_argument(
-        "--statistics",
-        default=f"wsedge-system/{STATISTICS_POD}",
-        metavar="NAMESPACE/POD:PORT",
-        help="the pod of the statistics",
-    )
+    _statistics(verb)
     _output(verb)
     _place(verb)
 
@@ -143,12 +138,7 @@ def _rbac(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb.add_argument(
         "--domain", metavar="NAME", help="limit the right to read Secrets to this WebSocketDomain"
     )
-    verb.add_argument(
-        "--statistics-namespace",
-        default="wsedge-system",
-        metavar="NAMESPACE",
-        help="where wsedge is installed",
-    )
+    _statistics(verb)
     _place(verb)
 
 
@@ -165,6 +155,15 @@ def _access_key(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         _place(action)
         if name == "revoke":
             action.add_argument("id", metavar="ID")
+
+
+def _statistics(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--statistics",
+        default=STATISTICS_NAMESPACE,
+        metavar="NAMESPACE[/POD:PORT]",
+        help=f"where the statistics are ({STATISTICS_NAMESPACE}); for rights, /* is any pod",
+    )
 
 
 def _output(verb: argparse.ArgumentParser, forms: Sequence[str] = FORMS) -> None:

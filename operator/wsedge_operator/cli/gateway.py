@@ -60,9 +60,10 @@ class Gateway:
     """Calls for one verb of the plugin, in one namespace. To be used as a context."""
 
     def __init__(self, kubectl: Kubectl, *, verb: str, namespace: str, domain: str = "") -> None:
-        """Start nothing yet. `verb` and `domain` are named when a right is missing."""
+        """Start nothing yet. `verb`, `domain` and `statistics` are named when a right is missing."""
         self.namespace = namespace
         self.domain = domain
+        self.statistics = rights.STATISTICS_NAMESPACE
         self._verb = verb
         self._kubectl = kubectl
         self._folder: tempfile.TemporaryDirectory[str]
@@ -169,14 +170,16 @@ class Gateway:
         needed = next(
             (
                 one
-                for one in rights.rights_of(self._verb, domain=self.domain)
+                for one in rights.rights_of(self._verb, domain=self.domain, statistics=self.statistics)
                 if (one.group, one.resource) == (right.group, right.resource)
                 and set(right.verbs) & set(one.verbs)
             ),
             right,
         )
         where = right.namespace or self.namespace
-        given = rights.roles([self._verb], namespace=self.namespace, domain=self.domain, statistics=where)
+        given = rights.roles(
+            [self._verb], namespace=self.namespace, domain=self.domain, statistics=self.statistics
+        )
         return PluginError(
             f"`kubectl wsedge {self._verb}` lacks a right in namespace {printable(where)}:"
             f" {needed.sentence()}. ({printable(failure.get('message') or '')})",

@@ -81,6 +81,7 @@ def _run(given: argparse.Namespace) -> int:
         case _:
             namespace = namespace_of(kubectl, given.namespace)
             with Gateway(kubectl, verb=given.verb, namespace=namespace, domain=_domain(given)) as gateway:
+                gateway.statistics = getattr(given, "statistics", gateway.statistics)
                 return _through(gateway, given)
 
 
@@ -146,10 +147,10 @@ def _rbac(kubectl: Kubectl, given: argparse.Namespace) -> int:
         verbs,
         namespace=printable(namespace_of(kubectl, given.namespace)),
         domain=given.domain or "",
-        statistics=given.statistics_namespace,
+        statistics=given.statistics,
     )
     for verb in verbs:
-        needed = rights.rights_of(verb, domain=given.domain or "NAME", statistics=given.statistics_namespace)
+        needed = rights.rights_of(verb, domain=given.domain or "NAME", statistics=given.statistics)
         less = rights.OPTIONAL.get(verb, ())
         sys.stdout.write(f"# {verb}: {'; '.join(right.sentence() for right in needed) or 'no right'}\n")
         if less:

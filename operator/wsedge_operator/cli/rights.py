@@ -19,7 +19,8 @@ from wsedge_statistics.contract import ACCESS_KEYS_NAME
 _WSEDGE: Final = "wsedge.io"
 _CHILDREN: Final = "{children}"  # stands for the name of a domain's children
 ELSEWHERE: Final = "{statistics}"  # stands for the namespace of the release
-STATISTICS_POD: Final = "wsedge-statistics-0:8080"
+STATISTICS_NAMESPACE: Final = "wsedge-system"  # by default
+STATISTICS_POD: Final = "wsedge-statistics-0:8080"  # with a ledger of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +86,33 @@ OPTIONAL: Final[dict[str, tuple[Right, ...]]] = {
 }
 
 
-def rights_of(verb: str, *, domain: str, statistics: str = "") -> list[Right]:
-    """Return the rights of a verb for one domain; `statistics` is the namespace of the statistics."""
-    return [
-        replace(
-            right,
-            names=tuple(child_name(domain) if name == _CHILDREN else name for name in right.names),
-            namespace=statistics if right.namespace == ELSEWHERE else right.namespace,
+def rights_of(verb: str, *, domain: str, statistics: str = STATISTICS_NAMESPACE) -> list[Right]:
+    """Return the rights of a verb for one domain; `statistics` as `of_statistics` takes it."""
+    needed = [
+        of_statistics(statistics)
+        if right.namespace == ELSEWHERE
+        else replace(
+            right, names=tuple(child_name(domain) if name == _CHILDREN else name for name in right.names)
         )
         for right in OF_VERBS[verb]
     ]
+    places = [
+        replace(PODS, namespace=right.namespace) for right in needed if right.namespace and not right.names
+    ]
+    return [*needed, *places]
+
+
+def of_statistics(place: str) -> Right:
+    """Return the right to ask the statistics at NAMESPACE, NAMESPACE/POD:PORT, or NAMESPACE/*: any pod there.
+
+    A ledger on ClickHouse needs the last, since the names of a Deployment's pods are not known in advance.
+    """
+    namespace, _, pod = place.partition("/")
+    return replace(STATISTICS, namespace=namespace, names=() if pod == "*" else (pod or STATISTICS_POD,))
 
 
 def roles(
-    verbs: Sequence[str], *, namespace: str, domain: str = "", statistics: str = "wsedge-system"
+    verbs: Sequence[str], *, namespace: str, domain: str = "", statistics: str = STATISTICS_NAMESPACE
 ) -> list[dict[str, Any]]:
     """Return the Roles that give the rights of `verbs` and no other, one for each namespace.
 

@@ -83,6 +83,21 @@ def test_a_statement_needs_one_pod_of_another_namespace() -> None:
     assert list(yaml.safe_load_all(rights.as_yaml([here, there]))) == [here, there]
 
 
+PLACES = {
+    "edge": [{"pods/proxy": ["wsedge-statistics-0:8080"]}],
+    "edge/edge-wsedge-statistics-0:8080": [{"pods/proxy": ["edge-wsedge-statistics-0:8080"]}],
+    "edge/*": [{"pods/proxy": None}, {"pods": None}],
+}
+
+
+@pytest.mark.parametrize(("place", "wanted"), PLACES.items(), ids=PLACES)
+def test_statistics_may_be_another_pod_or_any(place: str, wanted: list[dict[str, list[str] | None]]) -> None:
+    """Of another release, or of a Deployment, whose pods have names that are not known in advance."""
+    _, there = rights.roles(["statement"], namespace="team-a", statistics=place)
+    assert there["metadata"]["namespace"] == "edge"
+    assert [{rule["resources"][0]: rule.get("resourceNames")} for rule in there["rules"]] == wanted
+
+
 def test_a_right_is_a_sentence() -> None:
     """As an error names it."""
     (first, *_) = rights.rights_of("close", domain="chat")
