@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import heapq
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from wsedge_operator.cli.exit_codes import DONE, NOT_FOUND
 from wsedge_operator.cli.gateway import Gateway
-from wsedge_operator.cli.relays import AdminPorts, domain_of_pod, read_domain, read_pods, read_secrets
+from wsedge_operator.cli.objects import Object, domain_of_relay, is_running, read_domain, read_pods
+from wsedge_operator.cli.relays import AdminPorts, read_secrets
 from wsedge_operator.cli.rendering import (
     TABLE,
     amount,
@@ -44,9 +45,10 @@ def run(
     `client` is the start of an address; `order` is of ORDERS; `limit` is the most connections shown.
     """
     live = read_domain(gateway, name)
+    pods = read_pods(gateway, live)
     ports = AdminPorts(gateway, read_secrets(gateway, name).token)
     missed: list[str] = []
-    rows = _rows(ports, read_pods(gateway, name), str(live["spec"]["domain"]), missed)
+    rows = _rows(ports, pods.relays, str(live["spec"]["domain"]), missed)
     chosen = (row for row in rows if client is None or row[1].client.startswith(client))
     shown = _ordered(chosen, order, limit)
     if form != TABLE:
@@ -56,7 +58,7 @@ def run(
         text = document(documents, form)
     else:
         text = as_table(shown, datetime.now(UTC))
-    for sentence in missed:
+    for sentence in (*missed, *filter(None, [pods.warning()])):
         sys.stderr.write(f"kubectl-wsedge: {sentence}\n")
     return text, NOT_FOUND if missed else DONE
 
@@ -71,16 +73,14 @@ def close(gateway: Gateway, connection: str) -> str:
     pod, slash, name = connection.partition("/")
     if not (pod and slash and name):
         raise PluginError("Give the ID as `kubectl wsedge connections` prints it: POD/ID.")
-    gateway.domain = domain_of_pod(gateway, pod)
-    AdminPorts(gateway, read_secrets(gateway, gateway.domain).token).close(pod, name)
+    live, _ = domain_of_relay(gateway, pod)
+    AdminPorts(gateway, read_secrets(gateway, str(live["metadata"]["name"])).token).close(pod, name)
     return f"connection {printable(connection)} closes\n"
 
 
-def _rows(ports: AdminPorts, pods: list[dict[str, Any]], host: str, missed: list[str]) -> Iterator[Row]:
-    for pod in pods:
+def _rows(ports: AdminPorts, pods: Iterable[Object], host: str, missed: list[str]) -> Iterator[Row]:
+    for pod in filter(is_running, pods):
         name = str(pod["metadata"]["name"])
-        if (pod.get("status") or {}).get("phase") != "Running":
-            continue
         try:
             for one in ports.connections(name, host):
                 yield name, one

@@ -119,12 +119,16 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """All that is known of a domain. `window` is the time between two scrapes; zero: there was one."""
+    """All that is known of a domain. `window` is the time between two scrapes; zero: there was one.
+
+    `warning` is a sentence about pods that only look like its relays.
+    """
 
     live: Mapping[str, Any]
     relays: tuple[Relay, ...] = ()
     window: timedelta = timedelta(0)
     certificate_end: datetime | None = None
+    warning: str = ""
 
     @property
     def name(self) -> str:
@@ -382,6 +386,8 @@ def _of_silence(domain: Domain) -> Iterator[Finding]:
             by_cause.setdefault(relay.silent, []).append(relay.name)
     for cause, names in by_cause.items():
         yield Finding(Severity.NOTE, f"No numbers of {', '.join(names)}: {cause}")
+    if domain.warning:
+        yield Finding(Severity.NOTE, domain.warning)
 
 
 def _of_condition(severity: Severity, condition: Mapping[str, Any]) -> Finding:

@@ -6,7 +6,8 @@ import sys
 
 from wsedge_operator.cli.exit_codes import DONE, NOT_FOUND, USAGE
 from wsedge_operator.cli.gateway import Gateway
-from wsedge_operator.cli.relays import AdminPorts, domain_of_pod, read_domain, read_pods, read_secrets
+from wsedge_operator.cli.objects import domain_of_relay, is_running, read_domain, read_pods
+from wsedge_operator.cli.relays import AdminPorts, read_secrets
 from wsedge_operator.cli.rendering import printable
 from wsedge_operator.errors import PluginError
 
@@ -58,21 +59,20 @@ def _drained(
 def _targets(gateway: Gateway, name: str) -> tuple[str, list[str]]:
     """Return the domain and the relay pods that `name` stands for: a WebSocketDomain, or a pod."""
     try:
-        domain = str(read_domain(gateway, name)["metadata"]["name"])
+        live = read_domain(gateway, name)
     except PluginError as error:
         if error.code != NOT_FOUND:
             raise
         try:
-            return domain_of_pod(gateway, name), [name]
+            live, pod = domain_of_relay(gateway, name)
+            return str(live["metadata"]["name"]), [str(pod["metadata"]["name"])]
         except PluginError as missing:
-            if missing.code != NOT_FOUND:
+            if missing.code != NOT_FOUND or "is no relay" in str(missing):
                 raise
             text = f"There is neither a WebSocketDomain nor a relay pod {printable(name)!r} in namespace"
             raise PluginError(f"{text} {printable(gateway.namespace)}.", NOT_FOUND) from None
-    pods = read_pods(gateway, domain)
-    running = [
-        str(pod["metadata"]["name"]) for pod in pods if (pod.get("status") or {}).get("phase") == "Running"
-    ]
+    domain = str(live["metadata"]["name"])
+    running = [str(pod["metadata"]["name"]) for pod in read_pods(gateway, live).relays if is_running(pod)]
     if not running:
         raise PluginError(f"The domain {printable(domain)} has no relays that run.", NOT_FOUND)
     return domain, running

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import subprocess
 import tempfile
+import time
+import urllib.parse
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,17 +22,30 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from wsedge_operator.cli import rights
-from wsedge_operator.cli.exit_codes import FORBIDDEN, NO_WSEDGE, NOT_FOUND, UNREACHABLE
+from wsedge_operator.cli.exit_codes import FORBIDDEN, NO_WSEDGE, NOT_FOUND, UNREACHABLE, USAGE
 from wsedge_operator.cli.json_text import parse
 from wsedge_operator.cli.kubectl import Kubectl
 from wsedge_operator.cli.rendering import printable
 from wsedge_operator.cli.rights import Right
-from wsedge_operator.errors import KubectlError, PluginError
+from wsedge_operator.errors import KubectlError, OperatorError, PluginError
 
-MOST_BYTES: Final = 32 * 1024 * 1024
-_SECONDS: Final = 20.0
+_PIECE: Final = 64 * 1024
+_ITEMS: Final = 500  # of a page of a list
 _END_SECONDS: Final = 5.0
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_SAID: Final = "error: "  # before what kubectl says of its configuration
 _OF_KUBECTL: Final = (500, 502)  # a relay answers with neither, and the API server's own have a Status
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How much is read of an answer, and for how long."""
+
+    most: int
+    seconds: float
+
+
+OF_API_SERVER: Final = Bound(32 * 1024 * 1024, 20.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +104,7 @@ class Gateway:
             self._end()
             problem = messages.read_text().strip()
             self._folder.cleanup()
-            raise KubectlError(problem or "kubectl proxy ended")
+            raise unusable(problem or "kubectl proxy ended")
         return self
 
     def __exit__(
@@ -113,12 +129,13 @@ class Gateway:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        bound: Bound = OF_API_SERVER,
     ) -> Answer:
         """Return the answer of a pod or of the API server to a request that `right` allows.
 
         Raises PluginError when the API server does not answer, does not know the user, or refuses the call.
         """
-        answer = self._exchange(method, path, headers or {}, body)
+        answer = self._exchange(method, path, headers or {}, body, bound)
         failure = answer.failure
         if answer.status == 401 and failure is not None:
             raise PluginError("The API server does not accept your credentials: log in again.", FORBIDDEN)
@@ -141,6 +158,27 @@ class Gateway:
             raise PluginError(f"The API server answered {answer.status}: {printable(message)}")
         return answer.json()
 
+    def items(self, path: str, right: Right) -> list[dict[str, Any]]:
+        """Return the items of a list, read in pages; raises as `get`."""
+        found: list[dict[str, Any]] = []
+        after = ""
+        while True:
+            joint = "&" if "?" in path else "?"
+            page = self.get(f"{path}{joint}limit={_ITEMS}{after}", right)
+            found += page["items"]
+            going_on = (page.get("metadata") or {}).get("continue")
+            if not going_on:
+                return found
+            after = f"&continue={urllib.parse.quote(going_on, safe='')}"
+
+    def answers(self) -> bool:
+        """Return whether the API server answers at all."""
+        try:
+            answer = self._exchange("GET", "/version", {}, None, Bound(_PIECE, 5.0))
+        except PluginError:
+            return False
+        return answer.status not in _OF_KUBECTL or answer.failure is not None
+
     def post(self, path: str, right: Right, document: Mapping[str, Any]) -> Any:
         """Create an object and return the answer; raises PluginError."""
         headers = {"Content-Type": "application/json"}
@@ -152,18 +190,19 @@ class Gateway:
             raise PluginError(f"The API server answered {answer.status}: {printable(message)}")
         return answer.json()
 
-    def _exchange(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
-        connection = _UnixConnection(self._socket)
+    def _exchange(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, bound: Bound
+    ) -> Answer:
+        connection = _UnixConnection(self._socket, bound.seconds)
         try:
             connection.request(method, path, body=body, headers={"Accept": "application/json", **headers})
             answer = connection.getresponse()
-            content = answer.read(MOST_BYTES + 1)
+            content = _read(answer, bound)
         except (OSError, http.client.HTTPException) as error:
-            raise PluginError(f"The API server does not answer: {error}.", UNREACHABLE) from None
+            text = str(error) or type(error).__name__
+            raise PluginError(f"The API server does not answer: {printable(text)}.", UNREACHABLE) from None
         finally:
             connection.close()
-        if len(content) > MOST_BYTES:
-            raise PluginError(f"An answer has more than {MOST_BYTES} bytes.")
         return Answer(answer.status, content)
 
     def _forbidden(self, right: Right, failure: Mapping[str, Any]) -> PluginError:
@@ -203,11 +242,29 @@ class Gateway:
         return PluginError("The API server does not serve this.", NOT_FOUND)
 
 
+def _read(answer: http.client.HTTPResponse, bound: Bound) -> bytes:
+    """Return the body; raises PluginError when it is too large, TimeoutError when it takes too long.
+
+    The timeout of a socket is that of each read: a pod that sends a byte now and then would never end.
+    """
+    end = time.monotonic() + bound.seconds
+    content = bytearray()
+    while piece := answer.read1(_PIECE):
+        content += piece
+        if len(content) > bound.most:
+            raise PluginError(f"An answer has more than {bound.most} bytes.")
+        if time.monotonic() > end:
+            raise TimeoutError(f"it takes longer than {bound.seconds:g} s")
+    if answer.length:  # read1 tells a body that was cut off from a whole one by nothing else
+        raise http.client.IncompleteRead(bytes(content), answer.length)
+    return bytes(content)
+
+
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket. The proxy accepts the host `localhost` only."""
 
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_SECONDS)
+    def __init__(self, path: str, seconds: float) -> None:
+        super().__init__("localhost", timeout=seconds)
         self._path = path
 
     def connect(self) -> None:
@@ -223,8 +280,26 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def namespace_of(kubectl: Kubectl, given: str | None) -> str:
-    """Return the namespace of the command line, or that of the kubeconfig's context."""
-    if given:
-        return given
-    found = kubectl.run("config", "view", "--minify", "--output=jsonpath={..namespace}").strip()
-    return found or "default"
+    """Return the namespace of the command line, or that of the kubeconfig's context; raises PluginError."""
+    found = given or _of_context(kubectl) or "default"
+    if not _NAMESPACE.fullmatch(found):
+        raise PluginError(f"{printable(found)!r} is no name of a namespace.", USAGE)
+    return found
+
+
+def _of_context(kubectl: Kubectl) -> str:
+    try:
+        return kubectl.run("config", "view", "--minify", "--output=jsonpath={..namespace}").strip()
+    except KubectlError as error:
+        raise unusable(str(error)) from None
+
+
+def unusable(said: str) -> OperatorError:
+    """Return the error of kubectl's sentence about a kubeconfig or a context that it cannot use."""
+    if not said.startswith(_SAID):
+        return KubectlError(said)
+    return PluginError(
+        f"kubectl has no usable configuration: {printable(said.removeprefix(_SAID))}. Name a kubeconfig"
+        " (--kubeconfig, KUBECONFIG) and a context of it (--context).",
+        USAGE,
+    )

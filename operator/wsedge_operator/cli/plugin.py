@@ -23,9 +23,10 @@ _LONGEST_LINE: Final = 4000
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb; when it fails, print one sentence on standard error and exit with its code."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
     given = parser().parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _end)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may lack letters of a cluster's texts
     try:
@@ -40,16 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _tell(error)
         sys.exit(FAILED)
     except BrokenPipeError:  # such as `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the end of Python
-        sys.exit(FAILED)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        # What is left in the buffer would fail once more at the end of the interpreter, which tells of it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     if code:
         sys.exit(code)
 
 
 def _end(number: int, _frame: object) -> None:
-    """Exit in order: `kubectl proxy` ends with this process."""
+    """Exit in order, whatever signal comes next: `kubectl proxy` ends with this process."""
+    for other in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(other, signal.SIG_IGN)
     sys.exit(128 + number)
 
 

@@ -6,9 +6,10 @@ A pod belongs to a tenant, so its answer may be anything: it is bounded, parsed,
 from __future__ import annotations
 
 import base64
+import math
+import re
 import urllib.parse
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -17,12 +18,13 @@ from pydantic import BaseModel, ValidationError
 
 from wsedge_operator.cli import metrics
 from wsedge_operator.cli.diagnosis import Relay
-from wsedge_operator.cli.exit_codes import FAILED, FORBIDDEN, NOT_FOUND, TOO_OLD
-from wsedge_operator.cli.gateway import Answer, Gateway
+from wsedge_operator.cli.exit_codes import FAILED, FORBIDDEN, NOT_FOUND, TOO_OLD, UNREACHABLE
+from wsedge_operator.cli.gateway import Answer, Bound, Gateway
 from wsedge_operator.cli.metrics import Metrics
+from wsedge_operator.cli.objects import is_running, namespace_path, quoted
 from wsedge_operator.cli.rendering import printable
-from wsedge_operator.cli.rights import ASK, DOMAIN, ORDER, POD, PODS, TOKEN, Right
-from wsedge_operator.desired.names import ADMIN_PORT, DOMAIN_LABEL, child_name, selector_labels
+from wsedge_operator.cli.rights import ASK, ORDER, TOKEN, Right
+from wsedge_operator.desired.names import ADMIN_PORT, child_name
 from wsedge_operator.desired.relay_config import TLS_CERTIFICATE
 from wsedge_operator.errors import PluginError
 from wsedge_relay.contract import (
@@ -35,10 +37,14 @@ from wsedge_relay.contract import (
 )
 
 _Model = TypeVar("_Model", bound=BaseModel)
-WSEDGE: Final = "apis/wsedge.io/v1alpha1"
-_AT_ONCE: Final = 8
-_MOST_CONNECTIONS: Final = 2**31 - 1  # as the operator
 _MOST_PAGES: Final = 10_000  # 10 million connections: an answer that never ends is not a relay's
+_CURSOR: Final = re.compile(r"([0-9]{1,19})[.]([0-9]{1,19})")
+_MOST_CONNECTIONS: Final = 2**31 - 1  # as the operator
+_MOST_COUNTED: Final = 2**63
+# `status` asks all relays of a namespace, of which some hang.
+_STATE: Final = Bound(64 * 1024, 5.0)  # bytes as the operator accepts
+_SCRAPE: Final = Bound(8 * 1024 * 1024, 5.0)  # bytes as the chart's monitor accepts
+_PAGE: Final = Bound(8 * 1024 * 1024, 20.0)  # a thousand connections
 
 
 class Secrets:
@@ -53,47 +59,14 @@ class Secrets:
         """The end of validity of the certificate, None without one."""
         try:
             chain = x509.load_pem_x509_certificates(self._certificate)
+            return min(one.not_valid_after_utc for one in chain)
         except ValueError:
             return None
-        return min(one.not_valid_after_utc for one in chain)
-
-
-def read_domain(gateway: Gateway, name: str) -> dict[str, Any]:
-    """Return a WebSocketDomain; raises PluginError."""
-    found: dict[str, Any] = gateway.get(f"{domains_path(gateway.namespace)}/{_quoted(name)}", DOMAIN)
-    return found
-
-
-def domains_path(namespace: str) -> str:
-    """Return the path of the WebSocketDomains of a namespace."""
-    return f"{namespace_path(namespace, WSEDGE)}/websocketdomains"
-
-
-def namespace_path(namespace: str, api: str = "api/v1") -> str:
-    """Return the path of the objects of a namespace that an API has."""
-    return f"/{api}/namespaces/{_quoted(namespace)}"
-
-
-def read_pods(gateway: Gateway, domain: str) -> list[dict[str, Any]]:
-    """Return the relay pods of a domain, in the order of their names; raises PluginError."""
-    selector = ",".join(f"{key}={value}" for key, value in selector_labels(domain).items())
-    path = f"{namespace_path(gateway.namespace)}/pods?labelSelector={_quoted(selector)}"
-    found: list[dict[str, Any]] = gateway.get(path, PODS)["items"]
-    return sorted(found, key=lambda pod: str(pod["metadata"]["name"]))
-
-
-def domain_of_pod(gateway: Gateway, pod: str) -> str:
-    """Return the name of the WebSocketDomain whose relay a pod is; raises PluginError."""
-    path = f"{namespace_path(gateway.namespace)}/pods/{_quoted(pod)}"
-    labels = gateway.get(path, POD)["metadata"].get("labels") or {}
-    if DOMAIN_LABEL not in labels:
-        raise PluginError(f"The pod {printable(pod)} is no relay.", NOT_FOUND)
-    return str(labels[DOMAIN_LABEL])
 
 
 def read_secrets(gateway: Gateway, domain: str) -> Secrets:
     """Return the Secret of a domain's relays; raises PluginError."""
-    path = f"{namespace_path(gateway.namespace)}/secrets/{_quoted(child_name(domain))}"
+    path = f"{namespace_path(gateway.namespace)}/secrets/{quoted(child_name(domain))}"
     return Secrets(gateway.get(path, TOKEN).get("data") or {})
 
 
@@ -104,60 +77,24 @@ class AdminPorts:
         self._gateway = gateway
         self._headers = {ADMIN_TOKEN_HEADER: token} if token else {}
 
-    def relays(self, pods: list[dict[str, Any]]) -> tuple[Relay, ...]:
-        """Return all relays with the answers of those that run; a failure is in `silent`."""
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return tuple(pool.map(self._relay, pods))
+    def relay(self, pod: Mapping[str, Any]) -> Relay:
+        """Return a relay with its answers; a failure of its own is in `silent`.
 
-    def scrapes(self, relays: tuple[Relay, ...]) -> tuple[Relay, ...]:
-        """Return the relays with a second scrape, of those that answered before."""
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return tuple(pool.map(self._scraped, relays))
-
-    def connections(self, pod: str, host: str) -> Iterator[OpenConnection]:
-        """Yield the open connections of a relay; raises PluginError."""
-        after: str | None = "0.0"
-        for _ in range(_MOST_PAGES):
-            query = urllib.parse.urlencode(
-                {"domain": host, "limit": MOST_LISTED_CONNECTIONS, "after": after or ""}
-            )
-            page = self._parsed(OpenConnections, self._ask("GET", pod, f"connections?{query}", ASK), pod)
-            yield from page.connections
-            after = page.next
-            if after is None:
-                return
-        raise PluginError(f"The relay {printable(pod)} lists connections without end.")
-
-    def close(self, pod: str, connection: str) -> None:
-        """Close a connection; raises PluginError, with the code NOT_FOUND when it is not open any more."""
-        answer = self._ask("POST", pod, f"connections/{_quoted(connection)}/close", ORDER)
-        shown = printable(f"{pod}/{connection}")
-        self._check(answer, pod, 202, unknown=f"The connection {shown} is not open any more.")
-
-    def drain(self, pod: str, seconds: float | None) -> None:
-        """Let a relay drain; raises PluginError."""
-        query = "" if seconds is None else f"?seconds={seconds:g}"
-        self._check(self._ask("POST", pod, f"drain{query}", ORDER), pod, 202)
-
-    def text(self, pod: str, path: str) -> str:
-        """Return what a relay answers to a GET; raises PluginError."""
-        answer = self._ask("GET", pod, path, ASK)
-        self._check(answer, pod, 200)
-        return answer.body.decode(errors="replace")
-
-    def _relay(self, pod: dict[str, Any]) -> Relay:
+        Raises PluginError when the API server does not answer.
+        """
         name = str(pod["metadata"]["name"])
-        if (pod.get("status") or {}).get("phase") != "Running" or not (pod["status"].get("podIP")):
+        if not is_running(pod):
             return Relay(pod, silent="it does not run yet.")
         try:
-            state = self._parsed(RelayState, self._ask("GET", name, "config", ASK), name)
+            state = self._parsed(RelayState, self._ask("GET", name, "config", ASK, _STATE), name)
             if not 0 <= state.openConnections <= _MOST_CONNECTIONS:
                 raise _no_relay(name)
             return Relay(pod, state, metrics.read(self.text(name, "metrics")))
         except PluginError as error:
             return Relay(pod, silent=_cause(error))
 
-    def _scraped(self, relay: Relay) -> Relay:
+    def scraped(self, relay: Relay) -> Relay:
+        """Return a relay with a second scrape, if it answered before; raises as `relay`."""
         if relay.state is None:
             return relay
         try:
@@ -166,10 +103,57 @@ class AdminPorts:
             return Relay(relay.pod, silent=_cause(error))
         return Relay(relay.pod, relay.state, relay.metrics, later)
 
-    def _ask(self, method: str, pod: str, path: str, right: Right) -> Answer:
-        place = f"{namespace_path(self._gateway.namespace)}/pods/{_quoted(pod)}:{ADMIN_PORT}"
+    def connections(self, pod: str, host: str) -> Iterator[OpenConnection]:
+        """Yield the open connections of a relay; raises PluginError."""
+        after = "0.0"
+        for _ in range(_MOST_PAGES):
+            query = urllib.parse.urlencode({"domain": host, "limit": MOST_LISTED_CONNECTIONS, "after": after})
+            answer = self._ask("GET", pod, f"connections?{query}", ASK, _PAGE)
+            page = self._parsed(OpenConnections, answer, pod)
+            if not all(map(_is_plausible, page.connections)):
+                raise _no_relay(pod)
+            yield from page.connections
+            if page.next is None:
+                return
+            if _place(page.next) <= _place(after):  # a page may be empty: that of a worker without clients
+                break
+            after = page.next
+        raise PluginError(f"The relay {printable(pod)} lists connections without end.")
+
+    def close(self, pod: str, connection: str) -> None:
+        """Close a connection; raises PluginError, with the code NOT_FOUND when it is not open any more."""
+        answer = self._ask("POST", pod, f"connections/{quoted(connection)}/close", ORDER, _PAGE)
+        shown = printable(f"{pod}/{connection}")
+        self._check(answer, pod, 202, unknown=f"The connection {shown} is not open any more.")
+
+    def drain(self, pod: str, seconds: float | None) -> None:
+        """Let a relay drain; raises PluginError."""
+        query = "" if seconds is None else f"?seconds={seconds:g}"
+        self._check(self._ask("POST", pod, f"drain{query}", ORDER, _PAGE), pod, 202)
+
+    def text(self, pod: str, path: str) -> str:
+        """Return what a relay answers to a GET; raises PluginError."""
+        answer = self._ask("GET", pod, path, ASK, _SCRAPE)
+        self._check(answer, pod, 200)
+        return answer.body.decode(errors="replace")
+
+    def _ask(self, method: str, pod: str, path: str, right: Right, bound: Bound) -> Answer:
+        """Return the answer of a pod; raises PluginError.
+
+        A pod that hangs up, or answers as `kubectl proxy` does without an API server, is told from an API
+        server that is away: that one answers nothing else either.
+        """
+        place = f"{namespace_path(self._gateway.namespace)}/pods/{quoted(pod)}:{ADMIN_PORT}"
         body = b"" if method == "POST" else None
-        return self._gateway.call(method, f"{place}/proxy/{path}", right, headers=self._headers, body=body)
+        try:
+            return self._gateway.call(
+                method, f"{place}/proxy/{path}", right, headers=self._headers, body=body, bound=bound
+            )
+        except PluginError as error:
+            if error.code != UNREACHABLE or not self._gateway.answers():
+                raise
+            text = f"The relay {printable(pod)} gives no answer within {bound.seconds:g} s, or ends it early."
+            raise PluginError(text, NOT_FOUND) from None
 
     def _check(self, answer: Answer, pod: str, wanted: int, *, unknown: str = "") -> None:
         if answer.status == wanted:
@@ -186,6 +170,19 @@ class AdminPorts:
 
 def _no_relay(pod: str) -> PluginError:
     return PluginError(f"What answers on the admin port of {printable(pod)} is no relay.")
+
+
+def _place(cursor: str) -> tuple[int, int]:
+    """Return the worker process and the number in it; of another text a place before all others."""
+    match = _CURSOR.fullmatch(cursor)
+    return (int(match[1]), int(match[2])) if match is not None else (-1, 0)
+
+
+def _is_plausible(one: OpenConnection) -> bool:
+    """Return whether a relay can have counted this: a larger number could not be shown."""
+    counts = (one.sentBytes, one.receivedBytes, one.sentMessages, one.receivedMessages)
+    times = (one.clientRttSeconds or 0.0, one.originRttSeconds or 0.0)
+    return all(0 <= count <= _MOST_COUNTED for count in counts) and all(map(math.isfinite, times))
 
 
 def _problem(answer: Answer, pod: str, unknown: str) -> PluginError:
@@ -216,6 +213,9 @@ def _problem(answer: Answer, pod: str, unknown: str) -> PluginError:
 
 
 def _cause(error: PluginError) -> str:
+    """Return why a relay is silent; raises an error that is not the relay's."""
+    if error.code == UNREACHABLE:
+        raise error
     if error.code == FORBIDDEN and error.more:
         return "you lack the right to get pods/proxy (kubectl wsedge rbac status)."
     return str(error)
@@ -226,7 +226,3 @@ def _decoded(text: str | None) -> bytes:
         return base64.b64decode(text or "", validate=True)
     except ValueError:
         return b""
-
-
-def _quoted(name: str) -> str:
-    return urllib.parse.quote(name, safe="")

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import re
+import sys
 import tarfile
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
@@ -23,19 +24,14 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from wsedge_operator.cli import redaction
+from wsedge_operator.cli.concurrency import Progress
 from wsedge_operator.cli.diagnosis import Domain, diagnose
 from wsedge_operator.cli.exit_codes import FORBIDDEN, NOT_FOUND
 from wsedge_operator.cli.gateway import Gateway
 from wsedge_operator.cli.json_text import parse
-from wsedge_operator.cli.relays import (
-    WSEDGE,
-    AdminPorts,
-    domains_path,
-    namespace_path,
-    read_pods,
-    read_secrets,
-)
-from wsedge_operator.cli.rights import CONFIG, DEPLOYMENTS, DOMAINS, EVENTS, LOG, PLANS, SERVICES, Right
+from wsedge_operator.cli.objects import WSEDGE, namespace_path, read_domains, read_labelled
+from wsedge_operator.cli.observation import Observed, observe
+from wsedge_operator.cli.rights import CONFIG, DEPLOYMENTS, EVENTS, LOG, PLANS, SERVICES, Right
 from wsedge_operator.cli.status import as_document
 from wsedge_operator.desired.names import APP, APP_LABEL, child_name
 from wsedge_operator.errors import PluginError
@@ -79,9 +75,13 @@ def run(
     """
     moment = now or datetime.now(UTC)
     archive = _Archive()
-    lives = gateway.get(domains_path(gateway.namespace), DOMAINS)["items"]
-    for live in lives:
-        _add_domain(gateway, archive, live, moment, lines=lines, clients=clients)
+    lives = read_domains(gateway)
+    seen = observe(gateway, lives, Progress(sys.stderr))
+    labelled = archive.try_to("pods", partial(read_labelled, gateway)) or {}
+    for one in seen:
+        _add_domain(gateway, archive, one.domain, moment)
+        for pod in labelled.get(one.domain.name, ()):
+            _add_pod(gateway, archive, one, pod, lines=lines, clients=clients)
     for name, path, right in _objects(gateway.namespace):
         found = archive.try_to(name, partial(gateway.get, path, right))
         if found is not None:
@@ -112,41 +112,34 @@ def _objects(namespace: str) -> Iterator[tuple[str, str, Right]]:
     yield "events", f"{core}/events?limit=500", EVENTS
 
 
-def _add_domain(
-    gateway: Gateway, archive: _Archive, live: Mapping[str, Any], now: datetime, *, lines: int, clients: bool
-) -> None:
-    name = str(live["metadata"]["name"])
-    pods = read_pods(gateway, name)
-    gateway.domain = name
-    secrets = archive.try_to(f"token of {name}", partial(read_secrets, gateway, name))
-    ports = AdminPorts(gateway, secrets.token if secrets is not None else "")
-    domain = Domain(live, ports.relays(pods), certificate_end=secrets.certificate_end if secrets else None)
-    archive.add(f"domains/{name}/object.json", live)
+def _add_domain(gateway: Gateway, archive: _Archive, domain: Domain, now: datetime) -> None:
+    name = domain.name
+    archive.add(f"domains/{name}/object.json", domain.live)
     archive.add(f"domains/{name}/status.json", as_document(domain, diagnose(domain, now)))
     path = f"{namespace_path(gateway.namespace)}/configmaps/{child_name(name)}"
     config = archive.try_to(f"configuration of {name}", partial(gateway.get, path, CONFIG))
     if config is not None:
         texts = {key: _parsed(text) for key, text in (config.get("data") or {}).items()}
         archive.add(f"domains/{name}/configuration.json", config | {"data": texts})
-    for pod in pods:
-        _add_relay(gateway, archive, ports, pod, lines=lines, clients=clients)
 
 
-def _add_relay(
+def _add_pod(
     gateway: Gateway,
     archive: _Archive,
-    ports: AdminPorts,
+    seen: Observed,
     pod: Mapping[str, Any],
     *,
     lines: int,
     clients: bool,
 ) -> None:
+    """Add a pod with the labels of a relay and its log; of a relay also its answers."""
     name = str(pod["metadata"]["name"])
     archive.add(f"relays/{name}/pod.json", pod)
-    for path in ("config", "metrics"):
-        text = archive.try_to(f"{path} of {name}", partial(ports.text, name, path))
-        if text is not None:
-            archive.add_text(f"relays/{name}/{path}.txt", text)
+    if any(relay.name == name for relay in seen.domain.relays):
+        for path in ("config", "metrics"):
+            text = archive.try_to(f"{path} of {name}", partial(seen.ports.text, name, path))
+            if text is not None:
+                archive.add_text(f"relays/{name}/{path}.txt", text)
     for file, query in (("log", ""), ("log-before-restart", "&previous=true")):
         if query and not _has_restarted(pod):
             continue

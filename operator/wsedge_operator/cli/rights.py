@@ -62,27 +62,31 @@ TOKEN: Final = Right("", "secrets", ("get",), (_CHILDREN,))
 CONFIG: Final = Right("", "configmaps", ("get",), (_CHILDREN,))
 EVENTS: Final = Right("", "events", ("list",))
 DEPLOYMENTS: Final = Right("apps", "deployments", ("list",))
+REPLICA_SETS: Final = Right("apps", "replicasets", ("list",))
 SERVICES: Final = Right("", "services", ("list",))
 READER: Final = Right("", "serviceaccounts/token", ("create",), ("default",))
 STATISTICS: Final = Right("", "pods/proxy", ("get",), (STATISTICS_POD,), ELSEWHERE)
 KEYS: Final = Right("", "secrets", ("get", "patch"), (ACCESS_KEYS_NAME,))
 NEW_KEYS: Final = Right("", "secrets", ("create",))
 
+# Which pods are relays: those alone get the token.
+_OWNERS: Final = (DEPLOYMENTS, REPLICA_SETS)
+
 OF_VERBS: Final[dict[str, tuple[Right, ...]]] = {
-    "status": (DOMAINS, PODS, ASK, TOKEN),
+    "status": (DOMAINS, PODS, *_OWNERS, ASK, TOKEN),
     "explain": (),
-    "connections": (DOMAIN, PODS, ASK, TOKEN),
-    "close": (POD, ORDER, TOKEN),
-    "drain": (DOMAIN, PODS, POD, ORDER, TOKEN),
+    "connections": (DOMAIN, PODS, *_OWNERS, ASK, TOKEN),
+    "close": (POD, DOMAIN, *_OWNERS, ORDER, TOKEN),
+    "drain": (DOMAIN, PODS, POD, *_OWNERS, ORDER, TOKEN),
     "logs": (DOMAIN, PODS, LOG),
     "statement": (READER, STATISTICS),
-    "report": (DOMAINS, PLANS, PODS, ASK, TOKEN, CONFIG, LOG, EVENTS, DEPLOYMENTS, SERVICES),
+    "report": (DOMAINS, PLANS, PODS, *_OWNERS, ASK, TOKEN, CONFIG, LOG, EVENTS, SERVICES),
     "accesskey": (KEYS, NEW_KEYS),
 }
 # Without these a verb still answers, with less.
 OPTIONAL: Final[dict[str, tuple[Right, ...]]] = {
-    "status": (ASK, TOKEN),
-    "report": (PLANS, ASK, TOKEN, CONFIG, LOG, EVENTS, DEPLOYMENTS, SERVICES),
+    "status": (*_OWNERS, ASK, TOKEN),
+    "report": (PLANS, *_OWNERS, ASK, TOKEN, CONFIG, LOG, EVENTS, SERVICES),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from wsedge_operator.cli.exit_codes import FORBIDDEN, NOT_FOUND, UNREACHABLE, USAGE
 from wsedge_operator.cli.gateway import Answer, Gateway
-from wsedge_operator.cli.relays import namespace_path
+from wsedge_operator.cli.objects import namespace_path
 from wsedge_operator.cli.rendering import TABLE, document, printable, table
 from wsedge_operator.cli.rights import PODS, READER, STATISTICS_POD, of_statistics
 from wsedge_operator.errors import PluginError

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from wsedge_operator.api.websocket_domain import READY
+from wsedge_operator.cli.concurrency import Progress
 from wsedge_operator.cli.diagnosis import Domain, Finding, Origin, Severity, diagnose, origins_of
-from wsedge_operator.cli.exit_codes import DONE, FORBIDDEN, NOT_FOUND, WRONG
+from wsedge_operator.cli.exit_codes import DONE, WRONG
 from wsedge_operator.cli.gateway import Gateway
-from wsedge_operator.cli.relays import AdminPorts, Secrets, domains_path, read_domain, read_pods, read_secrets
+from wsedge_operator.cli.objects import read_domain, read_domains
+from wsedge_operator.cli.observation import observe
 from wsedge_operator.cli.rendering import TABLE, amount, document, instant, printable, span, table
-from wsedge_operator.cli.rights import DOMAINS
-from wsedge_operator.errors import PluginError
 
 
 def run(
@@ -27,12 +28,10 @@ def run(
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[str, int]:
     """Return the output and the exit code; raises PluginError. `window`: the time of rates."""
-    if name is not None:
-        lives = [read_domain(gateway, name)]
-    else:
-        lives = gateway.get(domains_path(gateway.namespace), DOMAINS)["items"]
-        window = 0.0
-    domains = [_observed(gateway, live, window, sleep) for live in lives]
+    lives = read_domains(gateway) if name is None else [read_domain(gateway, name)]
+    window = 0.0 if name is None else window
+    seen = observe(gateway, lives, Progress(sys.stderr), window=window, sleep=sleep)
+    domains = [one.domain for one in seen]
     findings = [diagnose(domain, now()) for domain in domains]
     wrong = any(found[0].severity is Severity.WRONG for found in findings)
     code = WRONG if wrong else DONE
@@ -148,33 +147,6 @@ def as_document(domain: Domain, found: list[Finding]) -> dict[str, Any]:
 
 
 _RATES = ("sent_bytes", "received_bytes", "sent_messages", "received_messages", "opened_connections")
-
-
-def _observed(
-    gateway: Gateway, live: Mapping[str, Any], window: float, sleep: Callable[[float], None]
-) -> Domain:
-    name = str(live["metadata"]["name"])
-    pods = read_pods(gateway, name)
-    secrets = _secrets(gateway, name)
-    ports = AdminPorts(gateway, secrets.token if secrets else "")
-    relays = ports.relays(pods)
-    end = secrets.certificate_end if secrets else None
-    if not window or not any(relay.state for relay in relays):
-        return Domain(live, relays, certificate_end=end)
-    began = time.monotonic()
-    sleep(window)
-    relays = ports.scrapes(relays)
-    return Domain(live, relays, timedelta(seconds=time.monotonic() - began), end)
-
-
-def _secrets(gateway: Gateway, name: str) -> Secrets | None:
-    """Return the Secret of the relays; None where the user may not read it, or it does not exist yet."""
-    try:
-        return read_secrets(gateway, name)
-    except PluginError as error:
-        if error.code in (FORBIDDEN, NOT_FOUND):
-            return None
-        raise
 
 
 def _ready(domain: Domain) -> str:

@@ -2,125 +2,51 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from support.devcluster import pod, python
 from support.kubectl_plugin import PROGRAMS, User, administrator, write_kubeconfig
 from support.operator.cluster import Place, domain
 from wsedge_devcluster.cluster.cluster import Cluster
 
-# A pod of a tenant that has a relay's labels: it answers each path with a text of its environment.
-ANSWERS = """
-import http.server, json, os
+# A pod of a tenant that has a relay's labels: it prints each request.
+ASKED = """
+import http.server, os
 class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self):
-        path = self.path.partition("?")[0]
-        status, body = json.loads(os.environ["ANSWERS"]).get(path, [404, "This path does not exist.\\n"])
-        self.send_response(status)
+        print("asked", self.path, self.headers.as_string(), flush=True)
+        self.send_response(200)
         self.end_headers()
-        self.wfile.write(body.encode())
     do_GET = do_POST = answer
 print("serving", flush=True)
 http.server.ThreadingHTTPServer((os.environ["POD_IP"], 9090), Handler).serve_forever()
 """
-ESCAPE = "\x1b[2J\x1b]0;owned\x07"
 
 
-@pytest.fixture(scope="module")
-def false_relay(place: Place) -> Iterator[str]:
-    """Run pods with the labels of relays of a domain that is switched off; yield its name."""
-    place.apply(domain("old", host="old.example.com", enabled=False))
-    state = {"generation": ESCAPE, "draining": False, "openConnections": 1}
-    one = {
-        "id": ESCAPE,
-        "domain": "old.example.com",
-        "client": ESCAPE,
-        "origin": ESCAPE,
-        "since": ESCAPE,
-        "sentBytes": 1,
-        "receivedBytes": 1,
-        "sentMessages": 1,
-        "receivedMessages": 1,
-    }
-    listed = json.dumps({"connections": [one], "next": None})
-    endless = json.dumps({"connections": [], "next": None, "filler": "x" * 100})
-    answers = {
-        "a-last-release": {"/config": [200, json.dumps(state)], "/metrics": [200, ""]},
-        "b-hostile": {
-            "/config": [200, json.dumps(state)],
-            "/metrics": [200, ESCAPE],
-            "/connections": [200, listed],
-        },
-        "c-no-relay": {"/config": [200, ESCAPE], "/connections": [200, endless[:-9]]},
-        "d-angry": {"/config": [503, ESCAPE], "/connections": [401, ESCAPE]},
-    }
-    token = base64.b64encode(b"secret").decode()
-    place.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "old-relay"},
-            "data": {"admin-token": token},
-        }
-    )
-    for name, paths in answers.items():
-        labels = {"app.kubernetes.io/name": "wsedge-relay", "wsedge.io/domain-name": "old", "test": name}
-        container = python("relay", ANSWERS)
-        container["env"] = [*container["env"], {"name": "ANSWERS", "value": json.dumps(paths)}]
-        place.apply(pod(name, container, labels=labels))
-    for name in answers:
-        place.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=90s")
-    yield "old"
-    place.kubectl("delete", "pods", "--selector=wsedge.io/domain-name=old", "--wait=false")
-    place.kubectl("delete", "wsd/old", "secret/old-relay", "--ignore-not-found")
-
-
-def only(place: Place, name: str) -> None:
-    """Let one pod alone be a relay of the domain."""
-    place.kubectl("label", "pods", "--all", "wsedge.io/domain-name-")
-    place.kubectl("label", "pod", name, "wsedge.io/domain-name=old")
-
-
-SAID = {
-    "a-last-release": (7, "The relay a-last-release is of an older release, which does not know this"),
-    "c-no-relay": (1, "What answers on the admin port of c-no-relay is no relay."),
-    "d-angry": (3, "The relay d-angry does not accept its domain's token: ?[2J?]0;owned?"),
-}
-
-
-@pytest.mark.parametrize("name", SAID)
-def test_what_is_no_relay_of_this_release(name: str, false_relay: str, place: Place, user: User) -> None:
-    """A list is all or nothing: the sentence names the pod."""
-    only(place, name)
-    code, sentence = SAID[name]
-    said = user.wsedge("connections", false_relay)
-    assert (said.code, said.out) == (code, ""), said
-    assert said.err.startswith(f"kubectl-wsedge: {sentence}")
-    assert said.err.count("\n") == 1
-    assert "\x1b" not in said.err
-
-
-def test_nothing_that_a_pod_answers_reaches_the_terminal_raw(
-    false_relay: str, place: Place, user: User
-) -> None:
-    """As text `?` stands for it; as JSON a program gets it as it is."""
-    place.kubectl("label", "pods", "--all", "wsedge.io/domain-name=old", "--overwrite")
-    shown = user.wsedge("status", false_relay)
-    assert "\x1b" not in shown.out + shown.err
-    assert "?[2J" in shown.out
-    only(place, "b-hostile")
-    listed = user.wsedge("connections", false_relay)
-    assert listed.code == 0, listed
-    assert "\x1b" not in listed.out
-    (one,) = user.wsedge("connections", false_relay, "--output=json").json()
-    assert one["client"] == ESCAPE
+def test_a_pod_with_the_labels_of_a_relay_is_not_asked(place: Place, user: User, tmp_path: Path) -> None:
+    """By any verb: only pods of the domain's Deployment get the token, which lists and closes connections."""
+    place.apply(domain("guarded", host="guarded.example.com"))
+    place.await_reason("wsd/guarded", "Ready", "Serving")
+    labels = {"app.kubernetes.io/name": "wsedge-relay", "wsedge.io/domain-name": "guarded"}
+    place.apply(pod("stranger", python("relay", ASKED), labels=labels))
+    place.kubectl("wait", "pod/stranger", "--for=condition=Ready", "--timeout=90s")
+    shown = user.wsedge("status", "guarded", "--output=json").json()
+    assert "stranger" not in {relay["name"] for relay in shown["relays"]}
+    assert {relay["silent"] for relay in shown["relays"]} == {None}
+    assert any(one["text"].endswith("are not asked: stranger.") for one in shown["findings"])
+    listed = user.wsedge("connections", "guarded")
+    assert (listed.code, listed.out.splitlines()[-1]) == (0, "0 connections"), listed
+    assert "are not asked: stranger." in listed.err
+    for verb, target in (("close", "stranger/1-1"), ("drain", "stranger")):
+        said = user.wsedge(verb, target)
+        assert said.code == 4, said
+        assert said.err.endswith("it does not belong to the Deployment guarded-relay, so it gets no token.\n")
+    assert user.wsedge("drain", "guarded", "--all-relays", "--seconds=0").code == 0
+    assert user.wsedge("report", f"--file={tmp_path / 'report'}").code == 0
+    assert place.kubectl("logs", "stranger").split() == ["serving"]
+    place.kubectl("delete", "wsd/guarded", "pod/stranger", "--wait=false")
 
 
 def test_what_does_not_exist(user: User) -> None:
@@ -160,14 +86,6 @@ def test_credentials_that_are_not_accepted(place: Place, tmp_path: Path) -> None
         3,
         "kubectl-wsedge: The API server does not accept your credentials: log in again.\n",
     )
-
-
-def test_a_kubeconfig_that_names_no_cluster(place: Place, tmp_path: Path) -> None:
-    """The sentence of kubectl itself."""
-    (tmp_path / "empty").write_text("apiVersion: v1\nkind: Config\n")
-    said = User(tmp_path / "empty", place.namespace).wsedge("status")
-    assert said.code in (1, 6), said
-    assert "Traceback" not in said.err
 
 
 def test_no_kubectl(place: Place) -> None:
