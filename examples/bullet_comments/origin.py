@@ -23,7 +23,7 @@ LONGEST = 80
 
 async def main() -> None:
     """Serve until SIGTERM."""
-    videos = Rooms(lambda: History(KEPT))
+    videos = Rooms(lambda: History(KEPT), empty=lambda comments: not len(comments))
 
     async def watch(viewer: ServerConnection, video: str) -> None:
         with videos.entered(video) as comments:

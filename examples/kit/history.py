@@ -23,6 +23,10 @@ class History:
         self._last = 0
         self._changed = asyncio.Event()
 
+    def __len__(self) -> int:
+        """Return the number of events that are kept."""
+        return len(self._events)
+
     def append(self, event: Mapping[str, Any]) -> None:
         """Add an event, which gets the next id, and wake all viewers."""
         self._last += 1

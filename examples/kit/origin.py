@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
@@ -37,7 +37,7 @@ Handler = Callable[[ServerConnection, str], Awaitable[None]]
 def last_id(client: ServerConnection) -> str | None:
     """Return the id of the last event that a client has, which it sends as ?after=ID."""
     assert client.request is not None  # noqa: S101  set once the handshake is over
-    values = parse_qs(urlsplit(client.request.path).query).get("after")
+    values = parse_qs(client.request.path.partition("?")[2]).get("after")
     return values[0] if values else None
 
 
@@ -98,7 +98,7 @@ class Site:
 
     def answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer plain requests; return None for a handshake that goes on."""
-        path = urlsplit(request.path).path
+        path = request.path.partition("?")[0]
         if path == "/healthz":
             return connection.respond(HTTPStatus.OK, "ok\n")
         if path == "/":
@@ -110,7 +110,7 @@ class Site:
             return connection.respond(HTTPStatus.NOT_FOUND, f"paths are {self._paths.pattern}\n")
         # A page of another site must not use its visitor's network to connect to this one.
         page = request.headers.get("Origin")
-        if page is not None and urlsplit(page).netloc != request.headers.get("Host"):
+        if page is not None and page.partition("://")[2] != request.headers.get("Host"):
             return connection.respond(HTTPStatus.FORBIDDEN, "this page belongs to another site\n")
         return None
 
@@ -124,7 +124,7 @@ async def serve_until_stopped(handle: Handler, folder: Path, *, paths: str) -> N
 
     async def connected(client: ServerConnection) -> None:
         assert client.request is not None  # noqa: S101  set once the handshake is over
-        found = pattern.fullmatch(urlsplit(client.request.path).path)
+        found = pattern.fullmatch(client.request.path.partition("?")[0])
         assert found is not None  # noqa: S101  checked before the handshake
         with suppress(ConnectionClosed):  # a connection that breaks ends as one that is closed
             await handle(client, found[1])
@@ -132,7 +132,13 @@ async def serve_until_stopped(handle: Handler, folder: Path, *, paths: str) -> N
     host = os.environ.get("POD_IP", "127.0.0.1")
     # No pings of its own: the relays' heartbeat pings both ends, and closes connections of a silent end.
     async with serve(
-        connected, host, PORT, process_request=site.answer, ping_interval=None, max_size=LONGEST_MESSAGE
+        connected,
+        host,
+        PORT,
+        process_request=site.answer,
+        ping_interval=None,
+        max_size=LONGEST_MESSAGE,
+        max_queue=4,  # frames of a client that sends on, and reads no answer
     ):
         await stopped.wait()
 

@@ -23,6 +23,7 @@ from kit.origin import exchange, last_id, serve_until_stopped
 from kit.rooms import Rooms
 
 LINES = 1000  # of one lesson: more are refused, so that late students get all
+UNREAD_BYTES = 65_536  # more hands a teacher that reads slowly does not get
 KINDS = ("section", "note", "code")
 
 
@@ -61,16 +62,22 @@ class Visitor:
             self._lesson.teachers.add(self._client)
             broadcast([self._client], json.dumps({"teacher": True}))
         elif "hand" in said:
-            broadcast(self._lesson.teachers, json.dumps({"hand": text(said, "hand", longest=40)}))
+            hand = json.dumps({"hand": text(said, "hand", longest=40)})
+            broadcast([each for each in self._lesson.teachers if _reads(each)], hand)
         elif self._client in self._lesson.teachers:
             self._lesson.write(said)
         else:
             raise RefusedError("only the teacher writes")
 
 
+def _reads(teacher: ServerConnection) -> bool:
+    """Return whether a teacher reads: broadcast() waits for nobody, and hands would fill the memory."""
+    return teacher.transport.get_write_buffer_size() < UNREAD_BYTES
+
+
 async def main() -> None:
     """Serve until SIGTERM."""
-    lessons, key = Rooms(Lesson), os.environ.get("TEACHER_KEY", "")
+    lessons, key = Rooms(Lesson, empty=lambda lesson: not lesson.lines), os.environ.get("TEACHER_KEY", "")
 
     async def attend(client: ServerConnection, name: str) -> None:
         with lessons.entered(name) as lesson:

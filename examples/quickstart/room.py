@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 PORT = 8000
+UNREAD_BYTES = 1_048_576  # a viewer that leaves more unread gets no further comments until it reads
 
 
 class Rooms:
@@ -33,11 +34,18 @@ class Rooms:
         self.viewers[video].add(viewer)
         try:
             async for comment in viewer:
-                broadcast(self.viewers[video], comment)
+                broadcast([each for each in self.viewers[video] if _reads(each)], comment)
         except ConnectionClosed:
             pass  # a connection that breaks ends the viewing as a close does
         finally:
             self.viewers[video].discard(viewer)
+            if not self.viewers[video]:
+                del self.viewers[video]  # names are clients' own: without end, if they stayed
+
+
+def _reads(viewer: ServerConnection) -> bool:
+    """Return whether a viewer reads: broadcast() waits for nobody, and comments would fill the memory."""
+    return viewer.transport.get_write_buffer_size() < UNREAD_BYTES
 
 
 def answer_plain_http(connection: ServerConnection, request: Request) -> Response | None:

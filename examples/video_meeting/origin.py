@@ -26,7 +26,7 @@ from kit.origin import exchange, last_id, send_all, serve_until_stopped
 from kit.rooms import Rooms
 
 PEERS = 8  # each calls each: more need a server that forwards video
-WAITING = 200  # signals for a peer that reads slowly
+WAITING = 65_536  # characters of signals for a peer that reads slowly
 KEPT = 200  # lines of chat
 KINDS = ("offer", "answer", "candidate")
 
@@ -37,19 +37,23 @@ class Peer:
 
     client: ServerConnection
     id: str = field(default_factory=lambda: secrets.token_hex(6))
-    signals: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(WAITING))
+    signals: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    waiting: int = 0
 
     def tell(self, signal: Mapping[str, Any]) -> None:
         """Queue a signal; disconnect a peer that does not read, which would miss who joined and left."""
-        try:
-            self.signals.put_nowait(json.dumps(signal))
-        except asyncio.QueueFull:
+        text = json.dumps(signal)
+        if self.waiting + len(text) > WAITING:
             self.client.transport.abort()
+            return
+        self.waiting += len(text)
+        self.signals.put_nowait(text)
 
     async def heard(self) -> AsyncIterator[str]:
         """Yield signals."""
         while True:
             signal = await self.signals.get()
+            self.waiting -= len(signal)
             yield signal
 
 
@@ -101,7 +105,7 @@ async def take_part(room: Room, client: ServerConnection) -> None:
 
 async def main() -> None:
     """Serve until SIGTERM."""
-    rooms = Rooms(Room)
+    rooms = Rooms(Room, empty=lambda room: not len(room.chat))
 
     async def join(client: ServerConnection, name: str) -> None:
         with rooms.entered(name) as room:

@@ -105,16 +105,39 @@ def test_a_bucket_has_a_burst_and_then_its_rate() -> None:
         bucket.take()
 
 
-def test_an_empty_room_yields_and_a_used_one_does_not() -> None:
-    """Names of clients make at most so many rooms."""
-    rooms = Rooms(list[str], most=2)
-    with rooms.entered("a") as a, rooms.entered("b") as b:
-        assert a is not None
-        assert b is not None
-        a.append("kept")
-        with rooms.entered("c") as c:
-            assert c is None
-    with rooms.entered("b"), rooms.entered("c") as c:
-        assert c == []
-    with rooms.entered("b"), rooms.entered("a") as a:
-        assert a == []
+def rooms_of(most: int) -> Rooms[list[str]]:
+    return Rooms(list[str], empty=lambda room: not room, most=most)
+
+
+def write(rooms: Rooms[list[str]], *names: str) -> None:
+    for name in names:
+        with rooms.entered(name) as room:
+            assert room is not None
+            room.append(name)
+
+
+def test_a_room_with_content_yields_to_another_one_when_nobody_is_in_it() -> None:
+    """The oldest does, and none in which there are visitors; names of clients make at most so many rooms."""
+    rooms = rooms_of(2)
+    write(rooms, "a", "b")
+    with rooms.entered("a") as a, rooms.entered("c") as c:
+        assert (a, c) == (["a"], [])
+        assert c is not None
+        c.append("c")
+        with rooms.entered("d") as d:
+            assert d is None
+    with rooms.entered("b") as b:
+        assert b == []
+
+
+def test_empty_rooms_erase_nothing() -> None:
+    """Whoever enters every name, or stays in many, ends no lesson in which nobody is just now."""
+    rooms = rooms_of(4)
+    write(rooms, "lesson")
+    for each in range(100):
+        with rooms.entered(f"x{each}") as room:
+            assert room == []
+    with rooms.entered("1"), rooms.entered("2"), rooms.entered("3"), rooms.entered("4") as refused:
+        assert refused is None
+        with rooms.entered("lesson") as lesson:
+            assert lesson == ["lesson"]
