@@ -11,6 +11,8 @@ from wsedge_chart.panels import Dashboard, Panel
 _COLUMNS: Final = 24  # of Grafana's grid
 _WIDTH, _HEIGHT = 6, 7
 _ACROSS: Final = _COLUMNS // _WIDTH
+# The most series of a query about relays: a browser draws no thousands, and a tenant can make as many.
+_MOST: Final = 50
 _QUANTILES: Final = (0.5, 0.95, 0.99)
 _SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 
@@ -32,13 +34,14 @@ def dashboard(wanted: Dashboard, metrics: Mapping[str, Described]) -> dict[str, 
 
 def _variables(wanted: Dashboard) -> Iterator[dict[str, Any]]:
     yield {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"}
-    for label in wanted.variables:
+    for place, label in enumerate(wanted.variables):
+        chosen_from = f"{wanted.chosen_from}{_of(wanted, wanted.variables[:place])}"
         yield {
             "name": label,
             "label": label,
             "type": "query",
             "datasource": _SOURCE,
-            "query": f"label_values({wanted.chosen_from}, {label})",
+            "query": f"label_values({chosen_from}, {label})",
             "includeAll": True,
             "allValue": ".*",
             "multi": True,
@@ -88,10 +91,8 @@ def _queries(panel: Panel, wanted: Dashboard, metric: Described) -> Iterator[tup
         grouped = ", ".join(("le", *panel.by))
         for quantile in _QUANTILES:
             inner = f"rate({metric.name}_bucket{chosen}[$__rate_interval])"
-            yield (
-                f"histogram_quantile({quantile}, sum by ({grouped}) ({inner}))",
-                f"{legend} p{quantile * 100:g}".strip(),
-            )
+            query = f"histogram_quantile({quantile}, sum by ({grouped}) ({inner}))"
+            yield _bounded(panel, wanted, query), f"{legend} p{quantile * 100:g}".strip()
         return
     inner = f"{metric.name}{chosen}"
     if metric.type == "counter":
@@ -99,7 +100,14 @@ def _queries(panel: Panel, wanted: Dashboard, metric: Described) -> Iterator[tup
     if panel.beside:
         inner += f" and on (namespace, pod) {panel.beside}{_of(wanted, ('namespace',))}"
     total = f"{panel.over}{by} ({inner})"
-    yield f"time() - {total}" if panel.since else total, legend or panel.title
+    yield f"time() - {total}" if panel.since else _bounded(panel, wanted, total), legend or panel.title
+
+
+def _bounded(panel: Panel, wanted: Dashboard, query: str) -> str:
+    """Return a query for the most series that a panel has, where labels are what pods of tenants answer."""
+    if not panel.by or "namespace" not in wanted.variables:
+        return query
+    return f"{'bottomk' if panel.over == 'min' else 'topk'}({_MOST}, {query})"
 
 
 def _chosen(panel: Panel, wanted: Dashboard) -> str:

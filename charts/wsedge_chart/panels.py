@@ -47,6 +47,7 @@ def _process(beside: str, by: tuple[str, ...]) -> tuple[str, tuple[Panel, ...]]:
 
 
 _RELAY: Final = "wsedge_relay_"
+# A tenant can let a pod name any domain, but no other namespace than its own: never by domain alone.
 _DOMAIN: Final = ("namespace", "domain")
 _POD: Final = ("namespace", "pod")
 RELAYS: Final = Dashboard(
@@ -84,19 +85,19 @@ RELAYS: Final = Dashboard(
         (
             "Origins",
             (
-                Panel("Failures", f"{_RELAY}origin_failures_total", ("domain", "reason"), "ops"),
-                Panel("Healthy", f"{_RELAY}origin_healthy", ("domain", "origin"), over="min"),
-                Panel("In use", f"{_RELAY}origin_connections", ("domain", "origin")),
-                Panel("Ejections", f"{_RELAY}origin_ejections_total", ("domain", "origin"), "ops"),
+                Panel("Failures", f"{_RELAY}origin_failures_total", (*_DOMAIN, "reason"), "ops"),
+                Panel("Healthy", f"{_RELAY}origin_healthy", (*_DOMAIN, "origin"), over="min"),
+                Panel("In use", f"{_RELAY}origin_connections", (*_DOMAIN, "origin")),
+                Panel("Ejections", f"{_RELAY}origin_ejections_total", (*_DOMAIN, "origin"), "ops"),
             ),
         ),
         (
             "What goes wrong",
             (
-                Panel("Refused", f"{_RELAY}handshake_refusals_total", ("domain", "reason"), "ops"),
-                Panel("Silent sides", f"{_RELAY}dead_legs_total", ("domain", "side"), "ops"),
-                Panel("Sides that accept no bytes", f"{_RELAY}stalled_legs_total", ("domain", "side"), "ops"),
-                Panel("Throttled", f"{_RELAY}throttles_total", ("domain", "side"), "ops"),
+                Panel("Refused", f"{_RELAY}handshake_refusals_total", (*_DOMAIN, "reason"), "ops"),
+                Panel("Silent sides", f"{_RELAY}dead_legs_total", (*_DOMAIN, "side"), "ops"),
+                Panel("Sides that accept no bytes", f"{_RELAY}stalled_legs_total", (*_DOMAIN, "side"), "ops"),
+                Panel("Throttled", f"{_RELAY}throttles_total", (*_DOMAIN, "side"), "ops"),
             ),
         ),
         (
@@ -111,7 +112,7 @@ RELAYS: Final = Dashboard(
         (
             "Pods",
             (
-                Panel("Accept connections", f"{_RELAY}ready", _POD),
+                Panel("Accept connections", f"{_RELAY}ready", _POD, over="min"),
                 Panel("Configuration refused", f"{_RELAY}config_refused", _POD),
                 Panel("Workers", f"{_RELAY}workers", _POD),
                 Panel("Restarts of workers", f"{_RELAY}worker_restarts_total", _POD, "ops"),

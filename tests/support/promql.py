@@ -36,9 +36,13 @@ class Alert:
 
 
 class History:
-    """Scrapes, a minute after each other, until `now`. `target` are the labels of the target, or of each."""
+    """Scrapes, a minute after each other, until `now`. `target` are the labels of the target, or of each.
 
-    def __init__(self, *, honor: bool = False, **target: str) -> None:
+    `rules` are those of the chart's file, unless others are given.
+    """
+
+    def __init__(self, *, honor: bool = False, rules: str | None = None, **target: str) -> None:
+        self._rules = RULES.read_text("utf-8") if rules is None else rules
         self.now = time.time()
         self._begun = self.now
         self._target = {"job": "test", "instance": "127.0.0.1:1", **target}
@@ -51,17 +55,22 @@ class History:
             self.now += MINUTE
             self._keep(self._target, await scrape())
 
-    async def pass_minute_of_pods(self, scrapes: Mapping[str, Scrape]) -> None:
-        """Scrape several pods once, by name, as Prometheus does with a PodMonitor."""
-        self.now += MINUTE
+    async def pass_minute_of_pods(
+        self, scrapes: Mapping[str, Scrape], *, minutes: int = 1, **labels: str
+    ) -> None:
+        """Scrape several pods once, by name, as Prometheus does with a PodMonitor.
+
+        `minutes` are 0 for further pods of the same instant, `labels` those of these pods.
+        """
+        self.now += MINUTE * minutes
         for pod, scrape in scrapes.items():
-            self._keep({**self._target, "instance": pod, "pod": pod}, await scrape())
+            self._keep({**self._target, **labels, "instance": pod, "pod": pod}, await scrape())
 
     def alerts(self, name: str) -> list[Alert]:
         """Return the alerts of this name now, evaluated each minute from the first scrape on."""
         minutes = int((self.now - self._begun) / MINUTE)
         instants = [self._begun + MINUTE * minute for minute in range(1, minutes + 1)]
-        given = _ask(scrapes=self._scrapes, rules=RULES.read_text("utf-8"), instants=instants)["alerts"]
+        given = _ask(scrapes=self._scrapes, rules=self._rules, instants=instants)["alerts"]
         return [
             Alert(each["state"], each["labels"], each["annotations"])
             for each in given
@@ -92,17 +101,20 @@ class Shown:
     legend: tuple[str, ...]
 
 
-def shown_by(dashboard: Any) -> list[Shown]:
-    """Return the queries of a dashboard's panels."""
+def shown_by(dashboard: Any, namespace: str = ".*") -> list[Shown]:
+    """Return the queries of a dashboard's panels, with a namespace that was chosen."""
     return [
-        Shown(panel["title"], _chosen(target["expr"]), tuple(_LEGEND.findall(target["legendFormat"])))
+        Shown(
+            panel["title"], _chosen(target["expr"], namespace), tuple(_LEGEND.findall(target["legendFormat"]))
+        )
         for panel in dashboard["panels"]
         for target in panel.get("targets", ())
     ]
 
 
-def _chosen(expr: str) -> str:
-    return re.sub(r"\$(namespace|domain)\b", ".*", expr.replace("$__rate_interval", "5m"))
+def _chosen(expr: str, namespace: str) -> str:
+    expr = expr.replace("$namespace", namespace)
+    return re.sub(r"\$domain\b", ".*", expr.replace("$__rate_interval", "5m"))
 
 
 def without_series(dashboard: Any, history: History) -> list[str]:

@@ -8,10 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 import yaml
+from prometheus_client import generate_latest
 
 from support.chart import ROOT, Helm, Object, of_kind, render
 from support.foreign import PROMETHEUS_OPERATOR, Api
+from support.promql import History, Scrape
+from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
+from wsedge_operator.runtime.metrics import Metrics as OperatorMetrics
 
 KINDS = ("PodMonitor", "ServiceMonitor", "PrometheusRule")
 MONITORS = ("monitors.enabled=true", "monitors.labels.release=prometheus")
@@ -83,8 +87,32 @@ def test_each_alert_has_the_address_of_its_page(helm: Helm) -> None:
             page = f"https://wiki.example/wsedge/{each['alert']}.md"
             each["annotations"]["runbook_url"] = page
             each["labels"]["team"] = "edge"
+            each["expr"] = each["expr"].replace('namespace=~".*"', f'namespace="{SYSTEM}"')
     assert rule["spec"]["groups"] == given
     assert rule["metadata"]["labels"]["release"] == "prometheus"
+
+
+def scrape(metrics: OperatorMetrics) -> Scrape:
+    async def scrape() -> str | None:
+        return generate_latest(metrics.registry).decode()
+
+    return scrape
+
+
+async def test_programs_of_other_namespaces_hide_and_fire_nothing(helm: Helm) -> None:
+    """Nor those of another installation, nor a target of a tenant that poses as one."""
+    (rule,) = of_kind(render(helm, *ALERTS), "PrometheusRule")
+    own, other = OperatorMetrics(), OperatorMetrics()
+    own.leading.set(0)
+    other.leading.set(1)
+    other.failing.set(5)
+    history = History(rules=json.dumps({"groups": rule["spec"]["groups"]}))
+    for _ in range(17):
+        await history.pass_minute_of_pods({"own": scrape(own)}, namespace=SYSTEM)
+        await history.pass_minute_of_pods({"other": scrape(other)}, minutes=0, namespace="team-b")
+    assert history.state("WsedgeOperatorAbsent") == "firing"
+    assert history.state("WsedgeReconcilesFail") == ""
+    assert history.state("WsedgeStatisticsAbsent") == "firing"
 
 
 def test_grafanas_sidecar_finds_each_dashboard(helm: Helm) -> None:

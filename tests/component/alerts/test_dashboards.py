@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from support.promql import History, without_series
+from support.promql import History, Scrape, shown_by, without_series
 from support.relay_process import config, domain, write
 from support.relay_process.process import RelayProcess
 from support.relay_process.scraping import knock, of, until
@@ -26,6 +26,44 @@ def dashboard(name: str) -> Any:
 def test_the_dashboards_are_those_of_the_tables() -> None:
     """`make generate` was run."""
     assert main(["--check", "--root", str(ROOT)]) == 0
+
+
+def text_of(domains: dict[str, int]) -> Scrape:
+    """Return the scrape of a pod that names these domains, with an origin that is healthy (1) or not (0)."""
+    lines = [
+        line
+        for name, value in domains.items()
+        for line in (
+            f'wsedge_relay_open_connections{{domain="{name}"}} 1',
+            f'wsedge_relay_origin_healthy{{domain="{name}",origin="a:80"}} {value}',
+            f'wsedge_relay_origin_failures_total{{domain="{name}",reason="connect"}} 5',
+            f'wsedge_relay_handshakes_total{{domain="{name}",code="{name}"}} 5',
+            f'wsedge_relay_rtt_seconds_bucket{{domain="{name}",side="{name}",le="+Inf"}} 5',
+        )
+    ]
+
+    async def scrape() -> str | None:
+        return "\n".join([*lines, ""])
+
+    return scrape
+
+
+async def test_a_tenant_floods_no_panel_and_speaks_for_no_other() -> None:
+    """A pod that poses as a relay names thousands of domains, another tenant's among them."""
+    history, posing = History(), {f"d{number}.example": 0 for number in range(3000)}
+    for minutes in (1, 1, 1):
+        await history.pass_minute_of_pods({"true": text_of({"a.example": 1})}, namespace="team-a")
+        posers = {"posing": text_of({**posing, "a.example": 0})}
+        await history.pass_minute_of_pods(posers, minutes=minutes - 1, namespace="team-b")
+    everything = shown_by(dashboard("relays"))
+    for each, found in zip(everything, history.query(*(one.expr for one in everything)), strict=True):
+        assert len(found) <= 50, each
+    for title, value in (("Healthy", "1"), ("Open connections", "1"), ("Failures", "0")):
+        (panel,) = [each for each in shown_by(dashboard("relays"), namespace="team-a") if each.title == title]
+        (found,) = history.query(panel.expr)
+        assert [(each["labels"]["namespace"], each["value"]) for each in found] == [("team-a", value)]
+    for panel in everything:
+        assert "domain" not in panel.legend or "namespace" in panel.legend
 
 
 async def test_panels_of_relays_and_statistics_find_series(tmp_path: Path) -> None:

@@ -44,6 +44,29 @@ async def test_origins_that_do_not_answer(tmp_path: Path) -> None:
             assert history.state("WsedgeOriginsFail") == ""
 
 
+async def test_clients_that_are_refused_hide_no_failing_origin(tmp_path: Path) -> None:
+    """Alert WsedgeOriginsFail: anybody gets as many answers 4xx as it likes; alone they are no failure."""
+    history = History(namespace="team-a", pod="chat-relay-1")
+    path = write(tmp_path / "relay.json", config(domain()))
+    async with RelayProcess("--config", path) as relay:
+        plain = knock(relay, b"GET /room HTTP/1.1\r\nHost: chat.example.com\r\n\r\n")
+        genuine = knock(relay)
+
+        async def hostile() -> None:
+            for _ in range(20):
+                await plain()
+
+        async def both() -> None:
+            await hostile()
+            await genuine()
+
+        await history.pass_minutes(12, of(relay, hostile))
+        assert history.state("WsedgeOriginsFail") == ""
+        await history.pass_minutes(12, of(relay, both))
+        (alert,) = history.alerts("WsedgeOriginsFail")
+        assert (alert.state, "(namespace team-a)" in alert.annotations["summary"]) == ("firing", True)
+
+
 async def test_a_configuration_that_is_refused(tmp_path: Path) -> None:
     """WsedgeConfigurationRefused: until a good one."""
     history, path = History(), write(tmp_path / "relay.json", config())

@@ -44,14 +44,14 @@ def to(port: int, **fields: Any) -> dict[str, Any]:
     return domain(origins=[{"host": "127.0.0.1", "httpPort": port}], lifecycle={"drainSeconds": 0}, **fields)
 
 
-def knock(relay: RelayProcess) -> Callable[[], Awaitable[object]]:
-    """Return a client's handshake, whose answer may be any."""
+def knock(relay: RelayProcess, head: bytes = upgrade("/room")) -> Callable[[], Awaitable[object]]:
+    """Return a client's handshake, or another request; the answer may be any."""
 
     async def knock() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", await relay.port("http"))
-        writer.write(upgrade("/room"))
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 ")
+        writer.write(head)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 ")
         writer.transport.abort()
 
     return knock
