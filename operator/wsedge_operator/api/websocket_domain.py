@@ -20,21 +20,18 @@ from wsedge_operator.api.meta import (
     ObjectMeta,
     Resource,
     Rule,
-    SecretName,
     SpecPart,
     cel,
     validations,
 )
 from wsedge_operator.api.spec.clients import Clients
 from wsedge_operator.api.spec.exposure import Exposure, TLSMode
-from wsedge_operator.api.spec.geo import Geo
 from wsedge_operator.api.spec.limits import Limits
 from wsedge_operator.api.spec.origins import Origin, OriginHealthCheck, OriginRequest, OriginTLS
 from wsedge_operator.api.spec.pass_through import PassThrough
-from wsedge_operator.api.spec.pod import RelayPod
-from wsedge_operator.api.spec.quantity import RelayResources
-from wsedge_operator.api.spec.size import Autoscaling, Rebalance
-from wsedge_relay.contract import AFTER_DRAIN_SECONDS, HeartbeatLegs, OriginProtocol
+from wsedge_operator.api.spec.relay import AccessLog, Lifecycle, Relay
+from wsedge_operator.api.spec.websocket import ClientTLS, WebSocket
+from wsedge_relay.contract import AFTER_DRAIN_SECONDS, OriginProtocol
 
 KIND: Final = "WebSocketDomain"
 PLURAL: Final = "websocketdomains"
@@ -54,7 +51,6 @@ _NAME_MESSAGE: Final = (
     "metadata.name becomes the name of a Service: at most 57 characters, lower case letters, digits and "
     "dashes, beginning with a letter; the domain itself goes into spec.domain"
 )
-_PROTOCOL_MESSAGE: Final = "a domain that is enabled needs an originProtocol: HTTP, HTTPS or Follow"
 _PRIMARY_MESSAGE: Final = "at least one origin must be no backup and have a weight above 0"
 _FOLLOW_MESSAGE: Final = (
     "originProtocol Follow needs httpPort or httpsPort beside a service: "
@@ -69,245 +65,9 @@ DomainName = Annotated[
     ),
 ]
 _SERVICE_STEM: Final = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
-
-
-class WebSocket(SpecPart):
-    """The switch, the heartbeat and the protocol towards the origins."""
-
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            cel(
-                "!self.enabled || has(self.originProtocol)",
-                _PROTOCOL_MESSAGE,
-                field="originProtocol",
-                required=True,
-            )
-        )
-    )
-
-    enabled: Annotated[
-        bool,
-        Field(
-            description="Whether the domain is switched on. When it is switched off, relays refuse new "
-            "connections and close the open ones over drainSeconds, and are then removed. The Service keeps "
-            "its address."
-        ),
-    ]
-    heartbeatSeconds: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=300,
-            description="The longest silence in seconds on either side of a connection: before it has "
-            "passed, a relay sends a ping. A side that sends nothing for that time once more is considered "
-            "dead, and the connection is closed. 1 to 300. Default 60. A change applies to open connections "
-            "and closes none.",
-        ),
-    ] = 60
-    heartbeatLegs: Annotated[
-        HeartbeatLegs | None,
-        Field(
-            description="The sides that a relay pings, and whose silence closes the connection: Both, "
-            "Client, Origin or None. Client or Origin is for peers on the other side that cannot answer, as "
-            "some embedded clients. With None idle detection is off: a peer that vanished without an end of "
-            "its connection is not noticed, and its connection stays open and is counted until "
-            "lifecycle.maxConnectionAgeSeconds or a limit ends it. A change applies to open connections and "
-            "closes none. Default Both."
-        ),
-    ] = None
-    originProtocol: Annotated[
-        OriginProtocol | None,
-        Field(
-            description="The protocol towards the origins: HTTP (ws), HTTPS (wss), or Follow: HTTP for a "
-            "client's ws, HTTPS for its wss. Required when enabled; there is no default."
-        ),
-    ] = None
-
-    @model_validator(mode="after")
-    def has_a_protocol_when_enabled(self) -> Self:
-        """Refuse a switched-on domain without a protocol (CEL: the same)."""
-        if self.enabled and self.originProtocol is None:
-            raise ValueError(_PROTOCOL_MESSAGE)
-        return self
-
-
 _HTTP2_MESSAGE: Final = "plain requests are not passed over HTTP/2: remove passThrough or tls.http2"
-
-
 _CERTIFICATE_MESSAGE: Final = "exposure.certificate needs tls.secretName: the Secret that cert-manager writes"
 _PASSTHROUGH_MESSAGE: Final = "Passthrough leads to the relays' port for wss, which needs spec.tls"
-
-
-class ClientTLS(SpecPart):
-    """TLS towards clients (wss)."""
-
-    secretName: Annotated[
-        SecretName,
-        Field(
-            description="A Secret of type kubernetes.io/tls of this namespace. Relays load a new certificate "
-            "without a restart; open connections stay open."
-        ),
-    ]
-    http2: Annotated[
-        bool,
-        Field(
-            description="Whether clients may speak HTTP/2, which carries many WebSockets on one connection "
-            "(RFC 8441), besides HTTP/1.1; not with passThrough. Each message costs a relay several times "
-            "the CPU. A change applies to new connections."
-        ),
-    ] = False
-
-
-class Lifecycle(SpecPart):
-    """How relays end connections."""
-
-    drainSeconds: Annotated[
-        int,
-        Field(
-            ge=0,
-            le=3600,
-            description="Seconds over which a relay spreads the closing of its open connections when it "
-            "stops or the domain is switched off; 0 to 3600. Default 30.",
-        ),
-    ] = 30
-    maxConnectionAgeSeconds: Annotated[
-        int | None,
-        Field(
-            ge=1,
-            le=604800,
-            description="Seconds after which an open connection is closed with 1001; 1 to 604800. The age of "
-            "each connection is random within a tenth of this, so that not all close together. A change "
-            "applies to open connections too. Default: none.",
-        ),
-    ] = None
-
-
-class AccessLog(SpecPart):
-    """Which connections the relays log."""
-
-    samplePercent: Annotated[
-        int,
-        Field(
-            ge=0,
-            le=100,
-            description="The share of connections, in percent, that get a line in the relays' log when they "
-            "end: client address, status, origin, duration, bytes, messages, close code and the side that "
-            "closed; never cookies, and paths and queries only by path and query. 0 to 100. Default 0: none, "
-            "since client addresses are personal data.",
-        ),
-    ] = 0
-    everySeconds: Annotated[
-        int | None,
-        Field(
-            ge=1,
-            le=86400,
-            description="Seconds between further lines of each of these connections while it is open, the "
-            "first at its opening; 1 to 86400. A plain request gets its first after this time. Without "
-            "effect while samplePercent is 0. A change applies to new connections, and to open ones after "
-            "their next line. Default: only the line at the end.",
-        ),
-    ] = None
-    path: Annotated[
-        bool | None,
-        Field(
-            description="true: lines have the path of the request, which may contain secrets; at most 1024 "
-            "bytes. Default false."
-        ),
-    ] = None
-    query: Annotated[
-        bool | None,
-        Field(
-            description="true: lines have the query of the request, at most 1024 bytes. Many applications "
-            "send tokens in the query, and every reader of the log can then use them. Default false."
-        ),
-    ] = None
-
-
-DEFAULT_REPLICAS: Final = 2
-_AUTOSCALED_MESSAGE: Final = (
-    "relay.autoscaling decides the number of relays: leave out relay.replicas (or set its default, 2), and"
-    " scale by autoscaling.minReplicas and maxReplicas"
-)
-
-
-class Relay(SpecPart):
-    """The pods that carry this domain."""
-
-    # `replicas` keeps its default beside `autoscaling`: the scale subresource of an object without a number
-    # fails. So the default stands for "not set", and `kubectl scale` to another number is refused.
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            cel(
-                f"!has(self.autoscaling) || self.replicas == {DEFAULT_REPLICAS}",
-                _AUTOSCALED_MESSAGE,
-                field="replicas",
-            )
-        )
-    )
-
-    replicas: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=100,
-            description="The number of relay pods; 1 to 100. Default 2. Leave it out beside autoscaling, and "
-            "where a HorizontalPodAutoscaler or KEDA scales this object.",
-        ),
-    ] = DEFAULT_REPLICAS
-    autoscaling: Annotated[
-        Autoscaling | None,
-        Field(
-            description="Let the operator choose the number of relays by their open connections; not "
-            "together with replicas. Default: none."
-        ),
-    ] = None
-    rebalance: Annotated[
-        Rebalance | None,
-        Field(
-            description="After a scale-out, let relays with more connections than the mean close some of "
-            "them, so that new relays get their share. Default: none, new relays get new connections only."
-        ),
-    ] = None
-    workers: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=64,
-            description="Worker processes of each relay pod, each of which uses one core at most; 1 to 64. "
-            "Limits are per pod, whatever the number of its workers. A change replaces the pods. Default 1.",
-        ),
-    ] = 1
-    resources: Annotated[
-        RelayResources | None,
-        Field(
-            description="CPU, memory and ephemeral storage of each relay pod, as in a container. Default: "
-            "none set."
-        ),
-    ] = None
-    geo: Annotated[
-        Geo | None,
-        Field(
-            description="Databases of the places and networks of clients. Default: none, usage is then "
-            "reported without them."
-        ),
-    ] = None
-    pod: Annotated[
-        RelayPod | None,
-        Field(
-            description="Settings of the pods that the cluster's policies may demand: nodes, priority, "
-            "labels, pull secrets. A change replaces the pods. Default: the operator's (chart value "
-            "relay.pod)."
-        ),
-    ] = None
-
-    @model_validator(mode="after")
-    def has_one_source_of_its_number(self) -> Self:
-        """Refuse a number beside autoscaling, except for the default (CEL: the same)."""
-        if self.autoscaling is not None and self.replicas != DEFAULT_REPLICAS:
-            raise ValueError(_AUTOSCALED_MESSAGE)
-        return self
-
-
 _GRACE_MESSAGE: Final = (
     f"terminationGracePeriodSeconds is at least {AFTER_DRAIN_SECONDS} more than lifecycle.drainSeconds: "
     "a relay that is killed in its drain breaks connections and loses the last counts"

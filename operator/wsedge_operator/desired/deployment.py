@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from wsedge_operator.api.spec.geo import Geo
 from wsedge_operator.api.spec.pod import NO_POD_SETTINGS, RelayPod
-from wsedge_operator.api.websocket_domain import Relay, WebSocketDomainSpec
+from wsedge_operator.api.spec.relay import Relay
+from wsedge_operator.api.websocket_domain import WebSocketDomainSpec
 from wsedge_operator.desired.names import (
     ADMIN_PORT,
     ASKED_REPLICAS_ANNOTATION,

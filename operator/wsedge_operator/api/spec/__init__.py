@@ -1,5 +1,7 @@
 """Parts of a WebSocketDomain's spec, one module per field.
 
+    websocket      spec.websocket, spec.tls
+    relay          spec.relay, spec.lifecycle, spec.accessLog
     origins        spec.origins, originRequest, originTLS, originHealthCheck
     clients        spec.clients
     limits         spec.limits

@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from wsedge_operator.api.meta import instant_text
-from wsedge_operator.api.websocket_domain import Relay
+from wsedge_operator.api.spec.relay import Relay
 from wsedge_operator.desired.names import ASKED_REPLICAS_ANNOTATION
 from wsedge_operator.reconcile.conditions import ConditionAnswer
 from wsedge_operator.reconcile.domain.autoscaling import RelayLoad, autoscale

@@ -8,7 +8,8 @@ import pytest
 
 from support.operator.snapshots import live_domain
 from wsedge_operator.api.spec.pod import RelayPod
-from wsedge_operator.api.websocket_domain import Relay, WebSocketDomain, WebSocketDomainSpec
+from wsedge_operator.api.spec.relay import Relay
+from wsedge_operator.api.websocket_domain import WebSocketDomain, WebSocketDomainSpec
 from wsedge_operator.desired.deployment import RelayImage, deployment, grace_seconds
 from wsedge_relay.settings import Settings
 
