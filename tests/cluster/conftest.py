@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Iterator
-from typing import Final
 
 import pytest
 
 from support.chart import Helm, helm_in
 from wsedge_devcluster.cluster.chart import SYSTEM, install_chart
 from wsedge_devcluster.cluster.cluster import Cluster
-
-# Programs in pods count which of their lines run, as other processes do, when the tests are measured.
-MEASURED: Final = {name: value for name, value in os.environ.items() if name == "COVERAGE_PROCESS_CONFIG"}
 
 
 @pytest.fixture(scope="session")
@@ -33,11 +28,8 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
         with capture.global_and_fixture_disabled():
             reporter.write_line(f"devcluster: {text}")
 
-    with Cluster(backoff_scale=0.1, variables=MEASURED, progress=tell) as running:
+    with Cluster(backoff_scale=0.1, progress=tell) as running:
         yield running
-        if MEASURED:  # a program writes its counts when it ends in order; the cluster's end kills it
-            deployments = ("delete", "deployments", "--all", f"--namespace={SYSTEM}")
-            running.kubectl(*deployments, "--cascade=foreground", "--timeout=60s")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shlex
 import shutil
@@ -35,8 +36,10 @@ def _compile(config: pytest.Config) -> None:
         cannot("pytest's cache is off")
     else:
         target = Path(config.cache.mkdir("wsedge-compiled-pump"), digest()[:16])
-    if not (target / STAMP).exists():
-        build(target)
+    with target.with_suffix(".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # workers of pytest-xdist begin at once: one builds for all
+        if not (target / STAMP).exists():
+            build(target)
     if str(target) not in compiled.__path__:
         # First in the path: a result of `make compiled` in the package may be of older sources.
         compiled.__path__.insert(0, str(target))
