@@ -403,8 +403,13 @@ def _clocks_of(content: bytes) -> Mapping[str, float]:
     """Return the clocks in a journal's header, unless the machine was started since then."""
     match _decode_line(content.partition(b"\n")[0]):
         case {"boot": str(boot), "clocks": dict(clocks)} if boot == _boot():
-            return {epoch: float(at) for epoch, at in clocks.items() if isinstance(at, int | float)}
+            return {epoch: float(at) for epoch, at in clocks.items() if _is_origin(at)}
     return {}
+
+
+def _is_origin(at: object) -> bool:
+    """Return whether a value is the origin of a clock: a line with a correct CRC may have NaN or 400 digits."""
+    return isinstance(at, int | float) and -_LATEST <= at <= _LATEST
 
 
 def _encode_row(row: UsageCount) -> bytes:

@@ -410,6 +410,17 @@ class TestClocks:
             killed(spool)
         spool_module._boot.cache_clear()
 
+    def test_a_number_that_is_no_time_is_none(self, tmp_path: Path) -> None:
+        """The rows are delivered nevertheless."""
+        odd = {"aaaaaaaa": 10**400, "bbbbbbbb": float("nan"), "cccccccc": float("inf"), "dddddddd": 5}
+        killed(clocked(tmp_path, odd))
+        spool = opened(tmp_path, epoch="eeeeeeee")
+        (file,) = spool.backlog_files()
+        backlog = spool.read(file)
+        assert backlog is not None
+        assert (backlog.rows, backlog.clocks) == ((row(1),), {"dddddddd": 5.0})
+        killed(spool)
+
     def test_the_rows_of_a_damaged_file_keep_them(self, tmp_path: Path) -> None:
         """They are saved with the header."""
         killed(clocked(tmp_path, {"aaaaaaaa": 1000.5}))
