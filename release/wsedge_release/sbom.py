@@ -32,12 +32,22 @@ from wsedge_release.versions import project_version
 LOCK: Final = "requirements.lock"
 ROOT_ID: Final = "SPDXRef-wsedge"
 _DOCUMENT: Final = "SPDXRef-DOCUMENT"
-_LOCKED: Final = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
+_LOCKED: Final = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)")
+_OTHER: Final = re.compile(r"\s*(?:#.*)?|\s.*|--.*")  # a remark, a hash, an option
 
 
 def locked(text: str) -> list[tuple[str, str]]:
-    """Return name and version of every package of a lock file; raises ValueError for one without any."""
-    found = _LOCKED.findall(text)
+    """Return name and version of every package of a lock file.
+
+    Raises ValueError for one without any, and for a line of another form: its package would be missing.
+    """
+    found: list[tuple[str, str]] = []
+    for line in text.splitlines():
+        package = _LOCKED.match(line)
+        if package is not None:
+            found.append((package[1], package[2]))
+        elif not _OTHER.fullmatch(line):
+            raise ValueError(f"{LOCK} has a line of an unknown form: {line}")
     if not found:
         raise ValueError(f"{LOCK} names no package")
     return sorted(found)

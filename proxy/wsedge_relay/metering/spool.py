@@ -408,7 +408,7 @@ def _clocks_of(content: bytes) -> Mapping[str, float]:
 
 
 def _is_origin(at: object) -> bool:
-    """Return whether a value is the origin of a clock: a line with a correct CRC may have NaN or 400 digits."""
+    """Return whether a value is the origin of a clock: a sound line may have NaN, or 400 digits."""
     return isinstance(at, int | float) and -_LATEST <= at <= _LATEST
 
 

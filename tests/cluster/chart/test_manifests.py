@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,14 @@ def empty(manifests: Path) -> Iterator[Cluster]:
     """Run a cluster without Helm's release."""
     with Cluster(nodes=1, backoff_scale=0.1) as cluster:
         yield cluster
+
+
+def test_helms_error_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A release that fails says why."""
+    with pytest.raises(subprocess.CalledProcessError):
+        write(tmp_path / "dist", tmp_path / "no-chart")
+    assert "no-chart" in capfd.readouterr().err
+    assert not (tmp_path / "dist").exists()
 
 
 def applied(cluster: Cluster, *source: str) -> dict[str, str]:

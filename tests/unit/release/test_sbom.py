@@ -32,3 +32,24 @@ def test_an_empty_lock_is_an_error() -> None:
     """A bill without packages would state that there are none."""
     with pytest.raises(ValueError, match="names no package"):
         sbom.locked("# nothing\n")
+
+
+LOCKS = {
+    "with hashes": "a==1.0 \\\n    --hash=sha256:ab\nB_c==2.0.post1 \\\n    --hash=sha256:cd\n",
+    "with a marker, an extra, a remark and an option": (
+        '--no-binary :none:\n# made by uv\n\na[x,y]==1.0 ; python_version < "4"\nB_c==2.0.post1\n'
+    ),
+}
+
+
+@pytest.mark.parametrize("text", LOCKS.values(), ids=LOCKS)
+def test_every_package_of_a_lock_is_found(text: str) -> None:
+    """Whatever stands beside it."""
+    assert sbom.locked(text) == [("B_c", "2.0.post1"), ("a", "1.0")]
+
+
+@pytest.mark.parametrize("line", ["a @ file:///a.whl", "a>=1.0", "file:///a.whl"])
+def test_a_line_that_is_not_understood_is_an_error(line: str) -> None:
+    """Its package would be missing from the bill without a word."""
+    with pytest.raises(ValueError, match="unknown form"):
+        sbom.locked(f"b==1\n{line}\n")
