@@ -37,9 +37,8 @@ def rendered(chart: Path) -> list[dict[str, Any]]:
     helm = [found] if found else [str(Path(sys.executable).with_name("wsedge-devcluster")), "helm", "--"]
     values = [f"--namespace={NAMESPACE}", "--no-hooks", "--kube-version=1.30.0"]
     command = [*helm, "template", "wsedge", str(chart), *values]
-    text = subprocess.run(
-        command, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout  # its errors are shown
+    # Helm's errors go to the standard error of this program.
+    text = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
     namespace = {
         "apiVersion": "v1",
