@@ -25,11 +25,13 @@ from wsedge_relay.pump.leg import Leg
 from wsedge_relay.pump.pace import FrameRates, Pace
 from wsedge_relay.pump.pump import Pump
 from wsedge_relay.site import Site
-from wsedge_relay.telemetry.access_log import AccessFacts, ended_line, open_line
+from wsedge_relay.telemetry.access_log import AccessFacts
 from wsedge_relay.telemetry.counters import Ending, LegCounters
 from wsedge_relay.timeouts import Timeouts
+from wsedge_relay.tunnel.access_lines import AccessLines
 from wsedge_relay.tunnel.drain import seconds_left
 from wsedge_relay.tunnel.heartbeat import PING_AFTER, TICK_SECONDS, Beat, Wheel, check_leg, ticks_per_check
+from wsedge_relay.tunnel.stalls import Stalls
 from wsedge_relay.tunnel.tunnel import (
     CLOSING,
     FINISHING,
@@ -78,8 +80,8 @@ class Tunnels:
         self._wheel: Wheel[Tunnel] = Wheel()
         self._ticker: asyncio.TimerHandle | None = None
         self._ticked = 0.0
-        self._stalls: dict[Leg, tuple[int, float]] = {}
-        self._next_lines: dict[Tunnel, asyncio.TimerHandle] = {}  # of the access log, for open tunnels
+        self._stalls = Stalls()
+        self._access_lines = AccessLines(loop)
         self._by_site: dict[Site, set[Tunnel]] = {}  # of sites that have tunnels
         self._count = 0
         self._none_left = asyncio.Event()
@@ -157,8 +159,7 @@ class Tunnels:
         self._limit_age(tunnel)
         if site.domain.limits.bytesPerSecond is not None:
             self._limit_rate(tunnel)
-        if access is not None:
-            self._log_open(tunnel, access, "connection opened")
+        self._access_lines.opened(tunnel)
         return tunnel
 
     def handle(self, events: Iterable[pump.Event]) -> None:
@@ -397,15 +398,8 @@ class Tunnels:
             counters.rtt.observe(units / _PING_UNITS)
 
     def _check_stalls(self, now: float) -> None:
-        backed = self._pump.backed
-        for leg in [leg for leg in self._stalls if leg not in backed]:
-            del self._stalls[leg]
-        for leg in list(backed):
-            passed, since = self._stalls.get(leg, (-1, now))
-            if passed != leg.peer.passed:
-                self._stalls[leg] = (leg.peer.passed, now)
-            elif now - since >= leg.tunnel.site.domain.limits.stallSeconds:
-                del self._stalls[leg]
+        for leg in self._stalls.due(self._pump.backed, now):
+            if leg.tunnel.phase != GONE:  # the end of its other leg may have ended the tunnel
                 self._counters_of(leg).stalled += 1
                 self._give_up_leg(leg, "stalled_leg")
 
@@ -484,7 +478,7 @@ class Tunnels:
         )
         self._usage.closed(tunnel.key)
         for leg in (client, origin):
-            self._stalls.pop(leg, None)
+            self._stalls.forget(leg)
             leg.close()
         of_site = self._by_site[tunnel.site]
         of_site.discard(tunnel)
@@ -495,38 +489,12 @@ class Tunnels:
         self._count -= 1
         ending = tunnel.ending or _ABORTED
         tunnel.site.counters.ended(ending)
-        if tunnel.access is not None:
-            next_line = self._next_lines.pop(tunnel, None)
-            if next_line is not None:
-                next_line.cancel()
-            facts = ended_line(tunnel.access, counts=new[:4], ending=ending, now=self._loop.time())
-            self._log_access(tunnel, "connection", facts)
+        self._access_lines.ended(tunnel, new[:4], ending)
         if not self._count:
             self._none_left.set()
         self._log(tunnel, "tunnel closed", sent_bytes=new[0], received_bytes=new[1])
         # Break the reference cycle: the garbage collector would free closed tunnels much later.
         del client.peer, origin.peer, tunnel.client, tunnel.origin
-
-    def _log_open(self, tunnel: Tunnel, access: AccessFacts, event: str) -> None:
-        """Write a line of an open tunnel, now and after each `accessLog.everySeconds`, if these are set."""
-        seconds = tunnel.site.domain.accessLog.everySeconds
-        if seconds is None:  # also when a change of the configuration ended these lines
-            self._next_lines.pop(tunnel, None)
-            return
-        facts = open_line(access, counts=tunnel.counts()[:4], now=self._loop.time())
-        self._log_access(tunnel, event, facts)
-        self._next_lines[tunnel] = self._loop.call_later(
-            seconds, self._log_open, tunnel, access, "connection open"
-        )
-
-    def _log_access(self, tunnel: Tunnel, event: str, facts: dict[str, object]) -> None:
-        log.info(
-            event,
-            domain=tunnel.key.domain,
-            namespace=tunnel.key.account,
-            connection=tunnel.number,
-            **facts,
-        )
 
     def _schedule_heartbeat(self, tunnel: Tunnel) -> None:
         """Schedule the first pings at random between one and three quarters of the interval, if any."""
