@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import subprocess
 import sys
@@ -14,8 +13,9 @@ import pytest
 from support.operator.cluster import Place, domain, plan, until
 from support.statistics.dcdn import plus_form, rpc_parameters
 from support.statistics.process import Answer
+from support.statistics.released import ask, with_setting
 from wsedge_devcluster.binaries.build import ensure_binaries
-from wsedge_devcluster.cluster.chart import SYSTEM, checkout
+from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster, quiet
 from wsedge_devcluster.errors import CommandFailed
 from wsedge_operator.kube.kinds import SECRET
@@ -30,13 +30,8 @@ SELECTOR = "metadata.name=wsedge-access-keys"
 @pytest.fixture(scope="module")
 def rpc(installed: Cluster) -> Iterator[tuple[str, int]]:
     """Switch the RPC on in the release; return its address."""
-    chart = str(checkout() / "charts" / "wsedge")
-    release = ("upgrade", "wsedge", chart, "--namespace", SYSTEM, "--wait", "--timeout=120s")
-    installed.helm(*release, "--set=statistics.dcdn.enabled=true")
-    service = Place(installed, SYSTEM).get("service/wsedge-statistics-dcdn")
-    assert service is not None
-    yield service["spec"]["clusterIP"], service["spec"]["ports"][0]["port"]
-    installed.helm(*release)
+    with with_setting(installed, "statistics.dcdn.enabled=true", "wsedge-statistics-dcdn") as address:
+        yield address
 
 
 @pytest.fixture
@@ -45,13 +40,7 @@ def place(installed: Cluster, namespace: str) -> Place:
 
 
 def call(rpc: tuple[str, int], key: tuple[str, str], action: str = DOMAINS) -> Answer:
-    connection = http.client.HTTPConnection(*rpc, timeout=60)
-    try:
-        connection.request("POST", f"/?{plus_form(rpc_parameters(action, key))}")
-        answer = connection.getresponse()
-        return Answer(answer.status, dict(answer.getheaders()), answer.read())
-    finally:
-        connection.close()
+    return ask(rpc, "POST", f"/?{plus_form(rpc_parameters(action, key))}")
 
 
 def create_keys(place: Place, *keys: tuple[str, str], user: str = "") -> None:
@@ -204,7 +193,4 @@ def test_the_rpc_is_on_a_service_of_its_own(rpc: tuple[str, int], place: Place) 
     native = Place(place.cluster, SYSTEM).get("service/wsedge-statistics")
     assert native is not None
     assert [port["name"] for port in native["spec"]["ports"]] == ["http"]
-    connection = http.client.HTTPConnection(*rpc, timeout=60)
-    connection.request("GET", "/ingest/v1/usage")
-    assert connection.getresponse().status == 404
-    connection.close()
+    assert ask(rpc, "GET", "/ingest/v1/usage").status == 404

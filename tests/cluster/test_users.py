@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 from collections.abc import Iterator
 
 import pytest
 
 from support.operator.cluster import Place, domain, plan, until
 from support.statistics.process import Answer
-from wsedge_devcluster.cluster.chart import SYSTEM, checkout
+from support.statistics.released import ask, with_setting
+from wsedge_devcluster.cluster.chart import SYSTEM
 from wsedge_devcluster.cluster.cluster import Cluster
 
 STATISTICS = f"--as=system:serviceaccount:{SYSTEM}:wsedge-statistics"
@@ -18,13 +18,8 @@ STATISTICS = f"--as=system:serviceaccount:{SYSTEM}:wsedge-statistics"
 @pytest.fixture(scope="module")
 def address(installed: Cluster) -> Iterator[tuple[str, int]]:
     """Let users read, in the release; return the address of the statistics."""
-    chart = str(checkout() / "charts" / "wsedge")
-    release = ("upgrade", "wsedge", chart, "--namespace", SYSTEM, "--wait", "--timeout=120s")
-    installed.helm(*release, "--set=statistics.auth.users=true")
-    service = Place(installed, SYSTEM).get("service/wsedge-statistics")
-    assert service is not None
-    yield service["spec"]["clusterIP"], service["spec"]["ports"][0]["port"]
-    installed.helm(*release)
+    with with_setting(installed, "statistics.auth.users=true", "wsedge-statistics") as address:
+        yield address
 
 
 @pytest.fixture
@@ -33,13 +28,7 @@ def place(installed: Cluster, namespace: str) -> Place:
 
 
 def read(address: tuple[str, int], token: str, query: str = "") -> Answer:
-    connection = http.client.HTTPConnection(*address, timeout=60)
-    try:
-        connection.request("GET", f"/v1/domains{query}", headers={"Authorization": f"Bearer {token}"})
-        answer = connection.getresponse()
-        return Answer(answer.status, dict(answer.getheaders()), answer.read())
-    finally:
-        connection.close()
+    return ask(address, "GET", f"/v1/domains{query}", {"Authorization": f"Bearer {token}"})
 
 
 def test_a_user_reads_by_the_role_view_of_a_namespace(address: tuple[str, int], place: Place) -> None:

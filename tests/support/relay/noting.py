@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from support.relay.frames import frame
 from support.relay.heads import accept_of_request, switching
-from support.relay.running import raw_origin
+from support.relay.running import DEADLINE, Running, raw_origin
 
 # Sent behind each 101, so that a tunnel carries something.
 GREETING = frame(b"hello")
@@ -32,3 +32,16 @@ async def noting_origin(heads: list[bytes], *lines: str) -> AsyncIterator[int]:
 
     async with raw_origin(note) as port:
         yield port
+
+
+async def switched(relay: Running, request: bytes) -> bytes:
+    """Return the head of the answer to a handshake; behind a 101 the origin's message must arrive."""
+    reader, writer = await relay.raw()
+    writer.write(request)
+    async with asyncio.timeout(DEADLINE):
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"HTTP/1.1 101 "):
+            assert await reader.readexactly(len(GREETING)) == GREETING
+    writer.close()
+    await writer.wait_closed()
+    return head

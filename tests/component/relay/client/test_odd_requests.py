@@ -8,27 +8,14 @@ from typing import Any
 from support.relay.heads import upgrade
 from support.relay.http2 import Line, connect_lines, http2_client
 from support.relay.http2_relay import http2
-from support.relay.noting import GREETING, noting_origin
+from support.relay.noting import GREETING, noting_origin, switched
 from support.relay.plain import PASS, answer, raw
-from support.relay.running import DEADLINE, DOMAIN, QUICK, Running, on_pump_loop, raw_origin, running
+from support.relay.running import DEADLINE, DOMAIN, QUICK, on_pump_loop, raw_origin, running
 
 
 def changed(old: str, new: str) -> bytes:
     """Return a handshake with a part replaced."""
     return upgrade().replace(old.encode(), new.encode("latin-1"))
-
-
-async def switched(relay: Running, request: bytes) -> bytes:
-    """Return the head of the answer to a handshake, behind which the origin's message must arrive."""
-    reader, writer = await relay.raw()
-    writer.write(request)
-    async with asyncio.timeout(DEADLINE):
-        head = await reader.readuntil(b"\r\n\r\n")
-        if head.startswith(b"HTTP/1.1 101 "):
-            assert await reader.readexactly(len(GREETING)) == GREETING
-    writer.close()
-    await writer.wait_closed()
-    return head
 
 
 # A handshake, and the lines that the origin gets.

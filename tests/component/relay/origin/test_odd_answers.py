@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from support.relay.heads import accept_of_request, switching, upgrade
 from support.relay.http2 import connect_lines, http2_client
 from support.relay.http2_relay import http2
-from support.relay.noting import GREETING
+from support.relay.noting import GREETING, switched
 from support.relay.plain import PASS, raw
-from support.relay.running import DEADLINE, Running, on_pump_loop, raw_origin, running
+from support.relay.running import on_pump_loop, raw_origin, running
 
 OFFERS = ("Sec-WebSocket-Protocol: chat, a/b", "Sec-WebSocket-Extensions: permessage-deflate")
 STREAM_OFFERS = [
@@ -64,25 +64,12 @@ async def answering(lines: list[tuple[str, ...]]) -> AsyncIterator[int]:
         yield port
 
 
-async def asked(relay: Running, request: bytes) -> bytes:
-    """Return the head of the answer; behind a 101 the origin's message must arrive."""
-    reader, writer = await relay.raw()
-    writer.write(request)
-    async with asyncio.timeout(DEADLINE):
-        head = await reader.readuntil(b"\r\n\r\n")
-        if head.startswith(b"HTTP/1.1 101 "):
-            assert await reader.readexactly(len(GREETING)) == GREETING
-    writer.close()
-    await writer.wait_closed()
-    return head
-
-
 @on_pump_loop
 async def test_an_odd_101_opens_a_tunnel() -> None:
     """The client gets one Upgrade, one Connection and no framing; the rest as it came."""
     async with answering([lines for lines, _ in ODD.values()]) as port, running(port) as relay:
         for case, (_, wanted) in ODD.items():
-            got = (await asked(relay, upgrade("/", *OFFERS))).split(b"\r\n")
+            got = (await switched(relay, upgrade("/", *OFFERS))).split(b"\r\n")
             assert got[0].startswith(b"HTTP/1.1 101 "), (case, got)
             own = [b"Upgrade: websocket", b"Connection: Upgrade"]
             assert got[1:3] == own, (case, got)
@@ -119,7 +106,7 @@ async def test_a_101_that_answers_another_offer_is_an_error_of_the_origin() -> N
         http2_client(relay) as client,
     ):
         for case in BROKEN:
-            got = await asked(relay, upgrade("/", *OFFERS))
+            got = await switched(relay, upgrade("/", *OFFERS))
             assert got.startswith(b"HTTP/1.1 502 "), (case, got)
             assert (await client.answer(connect_lines(STREAM_OFFERS))).status == 502, case
 
