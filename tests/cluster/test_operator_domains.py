@@ -47,6 +47,7 @@ def test_a_plan_and_a_domain_become_relays_that_serve(place: Place, host: str) -
         "Deployment",
         "PodDisruptionBudget",
         "Secret",
+        "Secret",
         "Service",
         "ServiceAccount",
     ]

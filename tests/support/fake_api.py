@@ -23,7 +23,7 @@ import yaml
 
 from wsedge_devcluster.binaries.build import ensure_binaries
 from wsedge_devcluster.cluster.cluster import quiet
-from wsedge_operator.desired.names import child_labels, child_name
+from wsedge_operator.desired.names import admin_name, child_labels, child_name
 
 NAMESPACE: Final = "team-a"
 TOKEN: Final = "t" * 43
@@ -84,7 +84,8 @@ class FakeApi:
         self.add("deployments", deployment)
         self.add("replicasets", replica_set)
         token = base64.b64encode(TOKEN.encode()).decode()
-        self.add("secrets", owned("Secret", child, live, data={"admin-token": token}))
+        self.add("secrets", owned("Secret", child, live, data={"admin-token": token, "tls.key": "eA=="}))
+        self.add("secrets", owned("Secret", admin_name(name), live, data={"admin-token": token}))
         for number in range(relays):
             self.add("pods", owned("Pod", f"{child}-1-{number}", replica_set, spec={}, status=running()))
 
@@ -111,6 +112,8 @@ class FakeApi:
             return self.pods(call)
         found = self.objects.get(plural, {})
         if len(rest) > 1:
+            if f"{plural}/{rest[1]}" in self.refused:
+                return 403, status(403, "Forbidden", f'{plural} "{rest[1]}" is forbidden')
             if rest[1] not in found:
                 return 404, status(404, "NotFound", f'{plural} "{rest[1]}" not found', rest[1])
             return 200, json.dumps(found[rest[1]])

@@ -24,7 +24,7 @@ from wsedge_operator.cli.metrics import Metrics
 from wsedge_operator.cli.objects import is_running, namespace_path, quoted
 from wsedge_operator.cli.rendering import printable
 from wsedge_operator.cli.rights import ASK, ORDER, TOKEN, Right
-from wsedge_operator.desired.names import ADMIN_PORT, child_name
+from wsedge_operator.desired.names import ADMIN_PORT, admin_name, child_name
 from wsedge_operator.desired.relay_config import TLS_CERTIFICATE
 from wsedge_operator.errors import PluginError
 from wsedge_relay.contract import (
@@ -48,7 +48,7 @@ _PAGE: Final = Bound(8 * 1024 * 1024, 20.0)  # a thousand connections
 
 
 class Secrets:
-    """The Secret of a domain's relays: their admin token, and the certificate that they serve."""
+    """The Secret for people of a domain: its relays' admin token, and the certificate that they serve."""
 
     def __init__(self, data: Mapping[str, str]) -> None:
         self.token = _decoded(data.get(ADMIN_TOKEN_FILE)).decode("latin-1").strip()
@@ -65,9 +65,32 @@ class Secrets:
 
 
 def read_secrets(gateway: Gateway, domain: str) -> Secrets:
-    """Return the Secret of a domain's relays; raises PluginError."""
-    path = f"{namespace_path(gateway.namespace)}/secrets/{quoted(child_name(domain))}"
-    return Secrets(gateway.get(path, TOKEN).get("data") or {})
+    """Return the Secret for people of a domain; raises PluginError.
+
+    An operator of an older release made none: then that of the relays, which has the private keys beside.
+    """
+    place = f"{namespace_path(gateway.namespace)}/secrets"
+    try:
+        found = gateway.get(f"{place}/{quoted(admin_name(domain))}", TOKEN)
+    except PluginError as error:
+        if error.code != NOT_FOUND:
+            raise
+        found = _of_an_older_operator(gateway, f"{place}/{quoted(child_name(domain))}")
+    return Secrets(found.get("data") or {})
+
+
+def _of_an_older_operator(gateway: Gateway, path: str) -> Any:
+    try:
+        return gateway.get(path, TOKEN)
+    except PluginError as error:
+        if error.code != FORBIDDEN:
+            raise
+        name = printable(path.rpartition("/")[2])
+        raise PluginError(
+            "The operator has made no Secret for people yet, as one of an older release, so the token is only"
+            f" beside the private keys, in the Secret {name}, which you may not get.",
+            FORBIDDEN,
+        ) from None
 
 
 class AdminPorts:

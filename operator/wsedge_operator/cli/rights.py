@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import yaml
 
-from wsedge_operator.desired.names import child_name
+from wsedge_operator.desired.names import admin_name, child_name
 from wsedge_statistics.contract import ACCESS_KEYS_NAME
 
 _WSEDGE: Final = "wsedge.io"
 _CHILDREN: Final = "{children}"  # stands for the name of a domain's children
+_ADMIN: Final = "{admin}"  # stands for the name of its Secret for people
 ELSEWHERE: Final = "{statistics}"  # stands for the namespace of the release
 STATISTICS_NAMESPACE: Final = "wsedge-system"  # by default
 STATISTICS_POD: Final = "wsedge-statistics-0:8080"  # with a ledger of its own
@@ -58,7 +59,7 @@ POD: Final = Right("", "pods", ("get",))
 ASK: Final = Right("", "pods/proxy", ("get",))
 ORDER: Final = Right("", "pods/proxy", ("create",))
 LOG: Final = Right("", "pods/log", ("get",))
-TOKEN: Final = Right("", "secrets", ("get",), (_CHILDREN,))
+TOKEN: Final = Right("", "secrets", ("get",), (_ADMIN,))
 CONFIG: Final = Right("", "configmaps", ("get",), (_CHILDREN,))
 EVENTS: Final = Right("", "events", ("list",))
 DEPLOYMENTS: Final = Right("apps", "deployments", ("list",))
@@ -95,15 +96,17 @@ def rights_of(verb: str, *, domain: str, statistics: str = STATISTICS_NAMESPACE)
     needed = [
         of_statistics(statistics)
         if right.namespace == ELSEWHERE
-        else replace(
-            right, names=tuple(child_name(domain) if name == _CHILDREN else name for name in right.names)
-        )
+        else replace(right, names=tuple(_named(name, domain) for name in right.names))
         for right in OF_VERBS[verb]
     ]
     places = [
         replace(PODS, namespace=right.namespace) for right in needed if right.namespace and not right.names
     ]
     return [*needed, *places]
+
+
+def _named(name: str, domain: str) -> str:
+    return {_CHILDREN: child_name(domain), _ADMIN: admin_name(domain)}.get(name, name)
 
 
 def of_statistics(place: str) -> Right:
@@ -120,10 +123,10 @@ def roles(
 ) -> list[dict[str, Any]]:
     """Return the Roles that give the rights of `verbs` and no other, one for each namespace.
 
-    Without a domain the Secrets of all domains' relays are included, which have private keys.
+    Without a domain all Secrets of the namespace are included, which have private keys.
     """
     needed = [
-        right if domain or child_name("") not in right.names else replace(right, names=())
+        right if domain or not {child_name(""), admin_name("")} & {*right.names} else replace(right, names=())
         for verb in verbs
         for right in rights_of(verb, domain=domain, statistics=statistics)
     ]

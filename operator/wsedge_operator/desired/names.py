@@ -37,14 +37,28 @@ ROLLOUT_ANNOTATION: Final = "wsedge.io/rollout"
 # On a WebSocketDomain, by an administrator: its failed rollout holds up no other domain.
 ROLLOUT_FAILURE_ANNOTATION: Final = "wsedge.io/rollout-failure"
 
+# The key of the second Secret among children, which else have their kinds.
+ADMIN_SECRET: Final = "AdminSecret"  # noqa: S105  a key
+
 HTTP_PORT: Final = 8080
 HTTPS_PORT: Final = 8443
 ADMIN_PORT: Final = 9090
 
 
 def child_name(domain_name: str) -> str:
-    """Return the name of all children of the WebSocketDomain `domain_name`."""
+    """Return the name of the children of the WebSocketDomain `domain_name`, but for `admin_name`."""
     return f"{domain_name}-relay"
+
+
+def admin_name(domain_name: str) -> str:
+    """Return the name of the child Secret for people: the token and no key (`secret.admin_secret`)."""
+    return f"{child_name(domain_name)}-admin"
+
+
+def child_key(child: Mapping[str, Any], domain_name: str) -> str:
+    """Return the key of a child among the children of a domain: its kind, or ADMIN_SECRET."""
+    is_for_people = child["kind"] == "Secret" and child["metadata"]["name"] == admin_name(domain_name)
+    return ADMIN_SECRET if is_for_people else str(child["kind"])
 
 
 def selector_labels(domain_name: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Container, Iterator
 from typing import Any, Final, TypeVar
 
-from wsedge_operator.desired.names import DOMAIN_LABEL, child_name
+from wsedge_operator.desired.names import DOMAIN_LABEL, admin_name, child_name
 from wsedge_operator.kube.kinds import (
     CERTIFICATE_REQUEST,
     DEPLOYMENT,
@@ -248,7 +248,7 @@ def _is_of_relays(secret: Object) -> bool:
     domain = (secret["metadata"].get("labels") or {}).get(DOMAIN_LABEL)
     return (
         domain is not None
-        and secret["metadata"]["name"] == child_name(domain)
+        and secret["metadata"]["name"] in (child_name(domain), admin_name(domain))
         and sum(map(len, (secret.get("data") or {}).values())) <= _MOST_CONTENTS
     )
 

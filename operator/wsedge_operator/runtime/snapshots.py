@@ -15,7 +15,7 @@ from wsedge_operator.api.reading import part_at
 from wsedge_operator.api.spec.pod import NO_POD_SETTINGS, RelayPod
 from wsedge_operator.desired.deployment import RelayImage
 from wsedge_operator.desired.exact import parts
-from wsedge_operator.desired.names import child_name
+from wsedge_operator.desired.names import admin_name, child_key, child_name
 from wsedge_operator.desired.ownership import Ownership, ownership
 from wsedge_operator.errors import ForbiddenError, NamespaceGoneError, NotFoundError, OperatorError
 from wsedge_operator.kube.client import Client
@@ -110,8 +110,9 @@ class Gatherer:
             for kind in _CHILDREN
             if (found := self._child(kind, namespace, child, live)) is not None
         }
-        if (secret := await self._secret(namespace, child)) is not None and _is_child(secret, live):
-            children["Secret"] = secret
+        for name in (child, admin_name(key.name)):
+            if (secret := await self._secret(namespace, name)) is not None and _is_child(secret, live):
+                children[child_key({"kind": SECRET.kind, **secret}, key.name)] = secret
         kinds = self.optional.kinds(namespace) if self.optional is not None else {}
         for kind in kinds.values():
             if kind not in _NO_CHILDREN and (found := self._child(kind, namespace, child, live)) is not None:
@@ -233,7 +234,8 @@ class Gatherer:
         self._memories.pop(key, None)
         self._loads.pop(key, None)
         self.shed_failures.pop(key, None)
-        self._secrets.pop((key.namespace, child_name(key.name)), None)
+        for name in (child_name(key.name), admin_name(key.name)):
+            self._secrets.pop((key.namespace, name), None)
 
     def _child(self, kind: Kind, namespace: str, name: str, owner: Object) -> Object | None:
         found = self.cache.get(kind, namespace, name)

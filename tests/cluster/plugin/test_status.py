@@ -97,7 +97,7 @@ async def test_a_user_with_what_rbac_prints_may_do_it_and_nothing_else(
     first = said.err.splitlines()[0]
     assert f"lacks a right in namespace {place.namespace}: get and list websocketdomains.wsedge.io" in first
     role = said.err.partition("binds it to you:\n\n")[2]
-    assert f"- {site.name}-relay\n" in role
+    assert f"- {site.name}-relay-admin\n" in role
     await aside(grant, place, "nobody", role)
     await aside(until, "the right", lambda: nobody.wsedge("status", site.name).code == 0)
     shown = (await aside(nobody.wsedge, "status", site.name, "--output=json")).json()

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from wsedge_operator.desired.deployment import RelayImage
+from wsedge_operator.desired.names import child_key
 from wsedge_operator.desired.relay_config import Resolved
 from wsedge_operator.reconcile.account.state import AccountState
 from wsedge_operator.reconcile.domain.claims import DomainClaim
@@ -121,12 +122,13 @@ def stored(manifest: Any, version: int = 1) -> dict[str, Any]:
 def applied(before: DomainSnapshot, outcome: Outcome) -> DomainSnapshot:
     """Return the snapshot after `outcome` was applied."""
     made = (*outcome.apply, *outcome.entrance)
-    children = {**before.children, **{each["kind"]: stored(each) for each in made}}
-    gone = {ref.kind for ref in (*outcome.delete, *outcome.retire)}
+    name = before.live["metadata"]["name"]
+    children = {**before.children, **{child_key(each, name): stored(each) for each in made}}
+    gone = {(ref.kind, ref.name) for ref in (*outcome.delete, *outcome.retire)}
     live = dict(before.live)
     for status in outcome.status:
         live["status"] = dict(status.status)
-    kept = {kind: child for kind, child in children.items() if kind not in gone}
+    kept = {key: one for key, one in children.items() if (one["kind"], one["metadata"]["name"]) not in gone}
     return replace(before, live=live, children=kept)
 
 

@@ -24,6 +24,7 @@ from wsedge_operator.desired.exact import (
     outside_parts,
     replacements,
 )
+from wsedge_operator.desired.names import child_key
 from wsedge_operator.reconcile.domain.snapshot import DomainSnapshot, OutcomeDraft
 from wsedge_operator.reconcile.outcome import EventNote, Exact, Manifest, reference
 from wsedge_operator.reconcile.reasons import Reason
@@ -37,7 +38,7 @@ _OWN_MANAGERS: Final = frozenset({"wsedge", "kube-controller-manager"})
 def draft_child(draft: OutcomeDraft, snapshot: DomainSnapshot, wanted: Manifest) -> None:
     """Add to `draft` the writes by which a child becomes `wanted`, a manifest with its digest."""
     kind = wanted["kind"]
-    live = snapshot.children.get(kind)
+    live = snapshot.children.get(child_key(wanted, snapshot.live["metadata"]["name"]))
     if live is None or not is_exact_kind(kind):
         if not is_applied(wanted, live):
             draft.apply.append(wanted)

@@ -19,7 +19,7 @@ from wsedge_operator.desired.deployment import deployment
 from wsedge_operator.desired.digest import with_digest
 from wsedge_operator.desired.disruption_budget import disruption_budget
 from wsedge_operator.desired.network_policy import network_policy
-from wsedge_operator.desired.secret import secret
+from wsedge_operator.desired.secret import admin_secret, secret
 from wsedge_operator.desired.service import service
 from wsedge_operator.desired.service_account import service_account
 from wsedge_operator.reconcile.conditions import ConditionAnswer
@@ -44,6 +44,8 @@ from wsedge_relay.contract import ADMIN_TOKEN_FILE
 
 # Children that a served domain has or does not have, by its spec and the operator's settings.
 _OPTIONAL: Final = ("PodDisruptionBudget", "NetworkPolicy")
+# Of the relays' Secret, what the Secret for people has too.
+_PUBLIC: Final = (ADMIN_TOKEN_FILE, relay_config.TLS_CERTIFICATE)
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{32,128}")
 
 
@@ -177,11 +179,11 @@ def _configure(
     # The Secret before the ConfigMap, whose fingerprints name its content: a relay that reads the ConfigMap
     # first does not apply it until the files have that content.
     contents = {**resolved.secrets, ADMIN_TOKEN_FILE: _admin_token(snapshot).encode()}
-    manifests = [
-        secret(owner, contents),
-        relay_config.config_map(owner, config, draining_since=None),
-    ]
-    _draft_children(draft, snapshot, [*manifests, *_workload(draft, snapshot, spec, size, now)])
+    before = [secret(owner, contents), relay_config.config_map(owner, config, draining_since=None)]
+    public = {name: text for name, text in contents.items() if name in _PUBLIC}
+    # Last, since nothing that serves depends on it.
+    manifests = [*before, *_workload(draft, snapshot, spec, size, now), admin_secret(owner, public)]
+    _draft_children(draft, snapshot, manifests)
     return _roll_out(draft, snapshot, config.generation, now)
 
 

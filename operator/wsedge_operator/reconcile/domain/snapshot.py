@@ -64,7 +64,7 @@ class DomainSnapshot:
     claims            all claims of the cluster on its domain name
     services          Services that its spec names, by name, if they exist
     secrets           Secrets that its spec names, by name, if they exist
-    children          by kind
+    children          by `names.child_key`
     pods              all pods of its relays
     relays            the last answer of each relay, by pod uid
     statistics_url    None: relays do not report; empty: they must, but the Service is not found

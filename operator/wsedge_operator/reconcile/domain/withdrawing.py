@@ -21,7 +21,7 @@ from wsedge_operator.api.websocket_domain import (
 )
 from wsedge_operator.desired import relay_config
 from wsedge_operator.desired.digest import is_applied, with_digest
-from wsedge_operator.desired.names import DRAIN_ANNOTATION
+from wsedge_operator.desired.names import ADMIN_SECRET, DRAIN_ANNOTATION
 from wsedge_operator.reconcile.conditions import ConditionAnswer
 from wsedge_operator.reconcile.domain import pods
 from wsedge_operator.reconcile.domain.rollout import POLL_SOON, rollout
@@ -34,7 +34,7 @@ from wsedge_relay.contract import RelayConfig
 DRAIN_MARGIN: Final = timedelta(seconds=15)
 # Deleted first, so that no controller creates a relay again. Relays use the others until they end.
 _FIRST: Final = ("PodDisruptionBudget", "Deployment")
-_LAST: Final = ("NetworkPolicy", "ConfigMap", "Secret", "ServiceAccount")
+_LAST: Final = ("NetworkPolicy", "ConfigMap", "Secret", ADMIN_SECRET, "ServiceAccount")
 
 
 def withdraw(snapshot: DomainSnapshot, ready: ConditionAnswer, now: datetime) -> OutcomeDraft:

@@ -43,7 +43,7 @@ def test_no_verb_may_list_secrets_or_write_but_what_it_says(verb: str) -> None:
         return
     for (group, resource), (verbs, names) in rules([verb], "chat").items():
         if resource == "secrets" and verb != "accesskey":
-            assert (verbs, names) == (["get"], ["chat-relay"])
+            assert (verbs, names) == (["get"], ["chat-relay-admin"])
         if set(verbs) - {"get", "list"}:
             assert (group, resource) in writes
         assert "*" not in (group, resource, *verbs)
@@ -103,5 +103,5 @@ def test_a_right_is_a_sentence() -> None:
     (first, *_) = rights.rights_of("close", domain="chat")
     assert first.sentence() == "get pods"
     token = rights.rights_of("close", domain="chat")[-1]
-    assert token.sentence() == "get secrets (chat-relay)"
+    assert token.sentence() == "get secrets (chat-relay-admin)"
     assert rights.DOMAINS.sentence() == "get and list websocketdomains.wsedge.io"

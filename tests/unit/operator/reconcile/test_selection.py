@@ -91,7 +91,7 @@ def test_no_child_is_created_in_a_namespace_that_is_not_selected() -> None:
     waited = applied(before, outcome)
     assert answer(decide(waited, NOW + timedelta(minutes=5)), waited, "Stalled") == ("True", NOT_SELECTED)
     selected = replace(waited, selected=True)
-    assert len(decide(selected, NOW).apply) == 6
+    assert len(decide(selected, NOW).apply) == 7
 
 
 def test_a_served_domain_is_kept_when_its_namespace_is_deselected() -> None:

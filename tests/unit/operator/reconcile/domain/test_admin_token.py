@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from support.operator.keys import tls_secret
 from support.operator.snapshots import (
     NOW,
     TOKEN,
@@ -22,6 +23,7 @@ from support.operator.snapshots import (
     served,
     snapshot,
 )
+from wsedge_operator.desired.names import ADMIN_SECRET, child_key
 from wsedge_operator.reconcile.domain.decide import decide
 from wsedge_operator.reconcile.domain.pods import is_unready
 from wsedge_operator.reconcile.domain.rollout import pods_to_query
@@ -29,7 +31,7 @@ from wsedge_operator.reconcile.outcome import Outcome
 
 
 def made(outcome: Outcome, kind: str) -> Any:
-    (found,) = (manifest for manifest in outcome.apply if manifest["kind"] == kind)
+    (found,) = (manifest for manifest in outcome.apply if child_key(manifest, "chat") == kind)
     return found
 
 
@@ -58,8 +60,8 @@ def test_relays_of_an_older_release_get_a_token() -> None:
     before = served()
     children = {kind: child for kind, child in before.children.items() if kind != "Secret"}
     outcome = decide(replace(before, children=children, new_token="u" * 43), NOW)
-    assert kinds(outcome) == ["Secret"]
-    assert token_of(outcome.apply[0]) == "u" * 43
+    assert kinds(outcome) == ["Secret", "Secret"]
+    assert token_of(outcome.apply[0]) == token_of(outcome.apply[1]) == "u" * 43
 
 
 @pytest.mark.parametrize("value", ["", "c2hvcnQ=", "not base64!", base64.b64encode(b"\xff" * 40).decode()])
@@ -119,3 +121,50 @@ def test_the_token_is_deleted_with_the_last_children() -> None:
     left = {kind: before.children[kind] for kind in ("ConfigMap", "Secret", "ServiceAccount")}
     outcome = decide(replace(before, live=off, pods=(), relays={}, children=left), NOW)
     assert sorted(ref.kind for ref in outcome.delete) == ["ConfigMap", "Secret", "ServiceAccount"]
+
+
+def with_tls() -> Any:
+    """Return a new domain with a certificate."""
+    live = live_domain(tls={"secretName": "chat-tls"})
+    return snapshot(live=live, secrets={"chat-tls": tls_secret("chat-tls", "chat.example.com")})
+
+
+def test_people_get_the_token_without_a_private_key() -> None:
+    """In a Secret of its own with the certificate, whose end people look at; no pod mounts it."""
+    outcome = decide(with_tls(), NOW)
+    relays, people = made(outcome, "Secret"), made(outcome, ADMIN_SECRET)
+    assert people["metadata"]["name"] == "chat-relay-admin"
+    assert people["metadata"]["ownerReferences"] == relays["metadata"]["ownerReferences"]
+    assert people["data"] == {name: relays["data"][name] for name in ("admin-token", "tls.crt")}
+    assert "tls.key" in relays["data"]
+    assert "chat-relay-admin" not in str(made(outcome, "Deployment"))
+
+
+def test_an_upgrade_adds_it_and_changes_nothing_else() -> None:
+    """Relays of the last release know this token already; their pods stay as they are."""
+    settled = served()
+    old = {key: child for key, child in settled.children.items() if key != ADMIN_SECRET}
+    outcome = decide(replace(settled, children=old), NOW)
+    (added,) = outcome.apply
+    assert (added["metadata"]["name"], outcome.delete) == ("chat-relay-admin", ())
+    assert token_of(added) == token_of(settled.children["Secret"])
+    again = applied(replace(settled, children=old), outcome)
+    assert decide(again, NOW).apply == ()
+
+
+def test_a_copy_that_somebody_changed_is_restored() -> None:
+    """The relays refuse another token."""
+    before = served()
+    copy = {**before.children[ADMIN_SECRET], "data": {"admin-token": "eA=="}}
+    outcome = decide(replace(before, children={**before.children, ADMIN_SECRET: copy}), NOW)
+    (restored,) = outcome.apply
+    assert token_of(restored) == token_of(before.children["Secret"])
+
+
+def test_the_copy_is_deleted_with_the_last_children() -> None:
+    """A withdrawn domain has neither Secret."""
+    before = served()
+    off = live_domain(websocket={"enabled": False, "originProtocol": "HTTP"})
+    left = {key: before.children[key] for key in ("Secret", ADMIN_SECRET)}
+    outcome = decide(replace(before, live=off, pods=(), relays={}, children=left), NOW)
+    assert sorted(ref.name for ref in outcome.delete) == ["chat-relay", "chat-relay-admin"]

@@ -33,7 +33,7 @@ from wsedge_operator.reconcile.outcome import Outcome
 
 
 def test_a_new_domain_gets_all_children_in_order() -> None:
-    """A child comes before the children that name it; the Deployment comes last."""
+    """A child comes before the children that name it; last the Secret for people, which none names."""
     outcome = decide(snapshot(), NOW)
     assert kinds(outcome) == [
         "Secret",
@@ -42,6 +42,7 @@ def test_a_new_domain_gets_all_children_in_order() -> None:
         "Service",
         "PodDisruptionBudget",
         "Deployment",
+        "Secret",
     ]
     made = config(outcome)
     assert made.generation.startswith("team-a/chat@7.")
