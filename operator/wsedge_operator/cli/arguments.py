@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -55,7 +56,11 @@ def _status(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _explain(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb = verbs.add_parser("explain", help="what the operator would do with manifests in files, and when")
     verb.add_argument(
-        "--filename", "-f", action="append", required=True, metavar="FILE", help="manifests; - is stdin"
+        *("--filename", "-f"),
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="manifests, or a folder of them; - is stdin",
     )
     verb.add_argument("--namespace", "-n", help="of manifests without one (default: default)")
     verb.add_argument("--at", metavar="INSTANT", help="the instant to explain, RFC 3339 (default: now)")
@@ -97,7 +102,7 @@ def _logs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb.add_argument("--connection", default="", metavar="NUMBER", help="of one connection")
     verb.add_argument("--grep", default="", metavar="TEXT", help="with this text anywhere")
     verb.add_argument("--tail", type=int, default=-1, metavar="N", help="the last N of each relay (all)")
-    verb.add_argument("--since", metavar="TIME", help="newer than this, such as 5m")
+    verb.add_argument("--since", type=_duration, metavar="TIME", help="newer than this, such as 5m")
     verb.add_argument("--follow", action="store_true", help="and those that come")
     _output(verb, forms=(TABLE, "json"))
     _place(verb)
@@ -174,6 +179,13 @@ def _place(verb: argparse.ArgumentParser) -> None:
     for option in ("--namespace", "--context", "--kubeconfig"):
         short = ("-n",) if option == "--namespace" else ()
         verb.add_argument(*short, option, help="as kubectl's")
+
+
+def _duration(text: str) -> str:
+    """Return a duration as kubectl takes it."""
+    if not re.fullmatch(r"(\d+(\.\d+)?(ms|[smh]))+", text, re.ASCII):
+        raise argparse.ArgumentTypeError("give a time such as 30s, 5m or 1h30m")
+    return text
 
 
 def _verb(text: str) -> str:

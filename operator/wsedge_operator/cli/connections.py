@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from wsedge_operator.cli.rendering import (
     document,
     instant,
     milliseconds,
+    origin_name,
     printable,
     span,
     table,
@@ -25,7 +27,10 @@ from wsedge_operator.cli.rendering import (
 from wsedge_operator.errors import PluginError
 from wsedge_relay.contract import OpenConnection
 
-_HEADER: Final = ("ID", "CLIENT", "SINCE", "AGE", "SENT", "RECEIVED", "MESSAGES", "RTT", "ORIGIN", "STATE")
+_HEADER: Final = (
+    *("ID", "CLIENT", "SINCE", "AGE", "SENT", "RECEIVED"),
+    *("MESSAGES SENT/RECEIVED", "RTT", "ORIGIN", "STATE"),
+)
 
 Row = tuple[str, OpenConnection]
 """A relay's pod and one of its connections."""
@@ -50,22 +55,25 @@ def run(
     missed: list[str] = []
     rows = _rows(ports, pods.relays, str(live["spec"]["domain"]), missed)
     chosen = (row for row in rows if client is None or row[1].client.startswith(client))
-    shown = _ordered(chosen, order, limit)
+    all_of_them = itertools.count()
+    shown = _ordered((row for row, _ in zip(chosen, all_of_them, strict=False)), order, limit)
     if form != TABLE:
         documents = [
             one.model_dump(mode="json") | {"id": f"{pod}/{one.id}", "relay": pod} for pod, one in shown
         ]
         text = document(documents, form)
     else:
-        text = as_table(shown, datetime.now(UTC))
+        text = as_table(shown, next(all_of_them), datetime.now(UTC))
     for sentence in (*missed, *filter(None, [pods.warning()])):
         sys.stderr.write(f"kubectl-wsedge: {sentence}\n")
     return text, NOT_FOUND if missed else DONE
 
 
-def as_table(rows: list[Row], now: datetime) -> str:
-    """Return a line for each connection, and their number."""
-    return table(_HEADER, (_cells(pod, one, now) for pod, one in rows)) + f"{len(rows)} connections\n"
+def as_table(rows: list[Row], total: int, now: datetime) -> str:
+    """Return a line for each connection, and their number; `total` is that before a limit."""
+    some = f"{len(rows)} of " if len(rows) < total else ""
+    number = f"{some}{total} {'connection' if total == 1 else 'connections'}\n"
+    return (table(_HEADER, (_cells(pod, one, now) for pod, one in rows)) if rows else "") + number
 
 
 def close(gateway: Gateway, connection: str) -> str:
@@ -102,12 +110,12 @@ def _cells(pod: str, one: OpenConnection, now: datetime) -> tuple[object, ...]:
     return (
         f"{pod}/{one.id}",
         one.client,
-        f"{since:%Y-%m-%d %H:%M:%S}" if since else one.since,
+        f"{since:%Y-%m-%dT%H:%M:%SZ}" if since else one.since,
         span(now - since) if since else "",
         amount(one.sentBytes),
         amount(one.receivedBytes),
         f"{one.sentMessages}/{one.receivedMessages}",
         milliseconds(one.clientRttSeconds),
-        one.origin,
+        origin_name(one.origin),
         "closing" if one.closing else "HTTP/2" if one.http2 else "",
     )

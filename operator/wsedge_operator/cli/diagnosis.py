@@ -22,7 +22,7 @@ from wsedge_operator.api.websocket_domain import (
     STALLED,
 )
 from wsedge_operator.cli.metrics import Metrics, by, risen, total
-from wsedge_operator.cli.rendering import instant, span
+from wsedge_operator.cli.rendering import instant, origin_name, span
 from wsedge_operator.reconcile.reasons import DOMAIN_CONDITIONS, Reason
 from wsedge_relay.contract import RelayState
 
@@ -114,7 +114,8 @@ class Origin:
     @property
     def label(self) -> str:
         """The name for people."""
-        return f"Service {self.service} at {self.name}" if self.service else self.name
+        where = origin_name(self.name)
+        return f"Service {self.service} at {where}" if self.service else where
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +274,8 @@ def _told(domain: Domain) -> Iterator[Finding]:
             yield _of_condition(Severity.WRONG, condition)
     for kind in (CONFIGURATION_CURRENT, SCALING_ACTIVE, ACCEPTED):
         condition = conditions.get(kind, {})
+        if condition.get("reason") == Reason.NO_RELAYS:
+            continue  # Ready says why there are none, and whether to wait for them
         if remedy_of(str(condition.get("reason"))) and condition.get("reason") != ready.get("reason"):
             yield _of_condition(Severity.SOON, condition)
     if ready.get("status") == "True" and ready.get("reason") != Reason.SERVING:

@@ -45,6 +45,7 @@ _MODELS: Final[dict[str, type[Resource]]] = {
     billing_plan.KIND: billing_plan.BillingPlan,
     websocket_domain.KIND: websocket_domain.WebSocketDomain,
 }
+_SUFFIXES: Final = (".json", ".yaml", ".yml")
 # In place of the cluster IP that the API server would assign to a Service of a file (RFC 5737:
 # documentation).
 _EXAMPLE_ADDRESS: Final = "192.0.2.1"
@@ -261,7 +262,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     1: the API server would refuse a manifest. 2: a file cannot be read, or a setting is malformed.
     """
     parser = argparse.ArgumentParser(prog="wsedge-operator explain", description=__doc__.partition("\n")[0])
-    parser.add_argument("files", nargs="+", metavar="FILE", help="manifests in YAML or JSON; - is stdin")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="manifests in YAML or JSON, or a folder; - is stdin"
+    )
     parser.add_argument("--namespace", default="default", help="of manifests without one (default: default)")
     parser.add_argument("--at", type=_instant, help="the instant to explain, RFC 3339 (default: now)")
     options = parser.parse_args(arguments)
@@ -273,12 +276,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     objects: list[Object] = []
     refused = False
-    for name in options.files:
+    for name in _sources(options.files):
         try:
             text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
             objects += read_objects(text, source=name, namespace=options.namespace, now=now)
         except (OSError, UnicodeDecodeError) as error:
-            sys.stderr.write(f"{name}: {error}\n")
+            sys.stderr.write(f"{name}: {error.strerror if isinstance(error, OSError) else error}\n")
             return 2
         except ManifestError as error:
             sys.stderr.write(f"{error}\n")
@@ -287,6 +290,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         files = Files(tuple(objects), settings.default_time_zone, settings.relays, settings.relay_pod)
         sys.stdout.write(explain(files, now))
     return int(refused)
+
+
+def _sources(names: Iterable[str]) -> Iterator[str]:
+    """Yield the files; of a folder those that `kubectl apply -f` reads, in their order."""
+    for name in names:
+        if name != "-" and Path(name).is_dir():
+            yield from sorted(str(path) for path in Path(name).iterdir() if path.suffix in _SUFFIXES)
+        else:
+            yield name
 
 
 def _instant(text: str) -> datetime:

@@ -34,6 +34,7 @@ _ITEMS: Final = 500  # of a page of a list
 _END_SECONDS: Final = 5.0
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SAID: Final = "error: "  # before what kubectl says of its configuration
+_KINDS: Final = {"websocketdomains": "WebSocketDomain", "pods": "pod", "secrets": "Secret"}  # of one object
 _OF_KUBECTL: Final = (500, 502)  # a relay answers with neither, and the API server's own have a Status
 
 
@@ -231,7 +232,8 @@ class Gateway:
         details = (answer.failure or {}).get("details") or {}
         name = details.get("name") if isinstance(details, dict) else None
         if name:
-            what = f"{details.get('kind') or 'object'} {name!r}"
+            kind = str(details.get("kind") or "object")
+            what = f"{_KINDS.get(kind, kind)} {name!r}"
             return PluginError(f"There is no {printable(what)} in namespace {self.namespace}.", NOT_FOUND)
         if "/apis/wsedge.io/" in path:
             return PluginError(

@@ -66,16 +66,23 @@ def run(
     namespace = f"--namespace={gateway.namespace}"
     command = [kubectl.program, *kubectl.options, "logs", namespace, selector, "--prefix", most, *options]
     with tempfile.TemporaryFile("w+", errors="replace") as messages:  # a full pipe would stop kubectl
-        code = _print(command, messages, wanted, form)
+        code, printed = _print(command, messages, wanted, form)
         messages.seek(0)
         problem = messages.read(_MOST_MESSAGES).strip()
     if code:
         raise KubectlError(printable(problem or "kubectl logs failed"))
+    if not pods:
+        sys.stderr.write(f"kubectl-wsedge: The domain {printable(name)} has no relays.\n")
+    elif not printed:
+        sys.stderr.write(f"kubectl-wsedge: No line of {len(pods)} relays matches.\n")
     return DONE
 
 
-def _print(command: list[str], messages: IO[str], wanted: Filter, form: str) -> int:
-    """Run kubectl, print the lines that pass, and return its exit code; `messages` gets its errors."""
+def _print(command: list[str], messages: IO[str], wanted: Filter, form: str) -> tuple[int, int]:
+    """Run kubectl, print the lines that pass, and return its exit code and their number.
+
+    `messages` gets its errors.
+    """
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -86,10 +93,12 @@ def _print(command: list[str], messages: IO[str], wanted: Filter, form: str) -> 
     )
     try:
         assert process.stdout is not None  # noqa: S101  a pipe
+        printed = 0
         for line in shown(process.stdout, wanted, form):
             sys.stdout.write(line)
             sys.stdout.flush()
-        return process.wait()
+            printed += 1
+        return process.wait(), printed
     finally:
         if process.poll() is None:
             process.terminate()

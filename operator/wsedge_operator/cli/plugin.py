@@ -153,10 +153,10 @@ def _rbac(kubectl: Kubectl, given: argparse.Namespace) -> int:
     )
     for verb in verbs:
         needed = rights.rights_of(verb, domain=given.domain or "NAME", statistics=given.statistics)
-        less = rights.OPTIONAL.get(verb, ())
+        less = rights.optional_of(verb, domain=given.domain or "NAME")
         sys.stdout.write(f"# {verb}: {'; '.join(right.sentence() for right in needed) or 'no right'}\n")
         if less:
-            sys.stdout.write(f"#   with less without: {'; '.join(right.sentence() for right in less)}\n")
+            sys.stdout.write(f"#   shows less without: {'; '.join(right.sentence() for right in less)}\n")
     if any(one.resource == "pods/proxy" for verb in verbs for one in rights.OF_VERBS[verb]):
         sys.stdout.write("# pods/proxy reaches every port of every pod of the namespace, not relays alone.\n")
     sys.stdout.write(rights.as_yaml(roles))

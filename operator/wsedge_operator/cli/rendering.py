@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import yaml
@@ -62,15 +62,22 @@ def span(length: timedelta) -> str:
     return "".join(f"{count}{unit}" for count, unit in parts[first : first + 2] if count) or "0s"
 
 
+def origin_name(name: str) -> str:
+    """Return an origin's name in metrics for people: `10.0.0.1:9000/9000` has one port, not two."""
+    address, _, ports = name.rpartition(":")
+    http, _, https = ports.partition("/")
+    return f"{address}:{http}" if address and http == https else name
+
+
 def milliseconds(seconds: float | None) -> str:
     """Return a round-trip time, or nothing."""
     return "" if seconds is None else f"{seconds * 1000:.1f} ms"
 
 
 def instant(text: str | None) -> datetime | None:
-    """Return the instant of a text in RFC 3339, None of any other text."""
+    """Return the instant of a text in RFC 3339 in UTC, None of any other text."""
     try:
         moment = datetime.fromisoformat(str(text))
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):  # the latter: the first hours of the year 1, in the east
         return None
-    return moment if moment.tzinfo is not None else None

@@ -98,7 +98,8 @@ def run(
     )
     file = target or Path(f"wsedge-report-{moment:%Y%m%d-%H%M%S}.tar.gz")
     _write(file, archive.files, moment)
-    text = f"{file}: {len(archive.files)} files of {len(lives)} domains."
+    number = "1 domain" if len(lives) == 1 else f"{len(lives)} domains"
+    text = f"{file}: {len(archive.files)} files of {number}."
     if archive.missed:
         text += f" {len(archive.missed)} parts could not be read; about.json names them."
     return f"{text} Look through it before you send it.\n"

@@ -149,6 +149,14 @@ def as_yaml(manifests: Iterable[dict[str, Any]]) -> str:
     return str(yaml.safe_dump_all(manifests, sort_keys=False))
 
 
+def optional_of(verb: str, *, domain: str) -> list[Right]:
+    """Return the rights without which a verb still answers, with less; for one domain."""
+    return [
+        replace(right, names=tuple(child_name(domain) if name == _CHILDREN else name for name in right.names))
+        for right in OPTIONAL.get(verb, ())
+    ]
+
+
 def _joined(rights: Iterable[Right]) -> list[Right]:
     """Return one right for each resource and its names, with the verbs of all."""
     joined: dict[tuple[str, str, tuple[str, ...]], Right] = {}

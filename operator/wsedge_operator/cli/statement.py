@@ -22,6 +22,7 @@ _PLACE: Final = re.compile(r"([a-z0-9-]{1,63})(?:/([a-z0-9.-]{1,253}):([0-9]{1,5
 _LABEL: Final = "app.kubernetes.io/name=wsedge-statistics"  # of the chart, for each ledger
 _PORT: Final = "http"  # the name of the container's port in the chart
 _MOST_NAMED: Final = 5
+_OPEN: Final = "Open"
 _LIST: Final = ("PERIOD", "STATE", "FROM", "UNTIL", "CLOSES AFTER", "LINES", "AMOUNT")
 _LINES: Final = ("AREA", "METHOD", "CYCLE", "FROM", "UNTIL", "QUANTITY", "AMOUNT")
 
@@ -174,6 +175,8 @@ def _listed(found: Mapping[str, Any]) -> str:
 def _shown(found: Mapping[str, Any]) -> str:
     head = f"{found.get('account')}, {found.get('period')}: {found.get('state')}"
     head += f", {found.get('start')} to {found.get('end')}"
+    if found.get("state") == _OPEN:
+        head += f", counted until {found.get('completeUntil')}"
     rows = [
         (
             one.get("area"),
@@ -187,7 +190,10 @@ def _shown(found: Mapping[str, Any]) -> str:
         for one in found.get("lines") or ()
     ]
     total = _money(found)
-    return f"{printable(head)}\n{table(_LINES, rows)}" + (f"Total  {printable(total)}\n" if total else "")
+    text = f"{printable(head)}\n" + (table(_LINES, rows) if rows else "No lines: nothing was metered.\n")
+    if found.get("prices") is None:
+        return f"{text}No amounts: the statistics have no price book.\n"
+    return text + (f"Total  {printable(total)}\n" if total else "")
 
 
 def _money(holder: Mapping[str, Any]) -> str:

@@ -81,26 +81,30 @@ def lines(domain: Domain, found: list[Finding], now: datetime) -> Iterator[str]:
         ends = f"in {span(left)}" if left > timedelta(0) else f"{span(-left)} ago"
         yield f"Certificate  ends {domain.certificate_end:%Y-%m-%d %H:%M} UTC, {ends}"
     yield from _numbers(domain)
-    yield ""
-    header = ("RELAY", "READY", "CONNECTIONS", "RESTARTS", "AGE", "CONFIGURATION")
-    yield from table(
-        header,
-        (
-            (
-                relay.name,
-                "ends" if relay.ends else "yes" if relay.ready else "no",
-                relay.state.openConnections if relay.state else "",
-                relay.restarts,
-                _age(relay.pod, now),
-                relay.state.generation if relay.state else "",
-            )
-            for relay in domain.relays
-        ),
-    ).splitlines()
+    yield from _relays(domain, now)
     if origins := origins_of(domain):
         yield ""
         rows = ((one.label, _health(one, checked=domain.checks_origins), one.connections) for one in origins)
         yield from table(("ORIGIN", "HEALTH", "CONNECTIONS"), rows).splitlines()
+
+
+def _relays(domain: Domain, now: datetime) -> Iterator[str]:
+    if not domain.relays:
+        return
+    yield ""
+    header = ("RELAY", "READY", "CONNECTIONS", "RESTARTS", "AGE", "CONFIGURATION")
+    rows = (
+        (
+            relay.name,
+            "ends" if relay.ends else "yes" if relay.ready else "no",
+            relay.state.openConnections if relay.state else "",
+            relay.restarts,
+            _age(relay.pod, now),
+            relay.state.generation if relay.state else "",
+        )
+        for relay in domain.relays
+    )
+    yield from table(header, rows).splitlines()
 
 
 def as_document(domain: Domain, found: list[Finding]) -> dict[str, Any]:
@@ -175,8 +179,8 @@ def _numbers(domain: Domain) -> Iterator[str]:
     sent, received = (domain.rate(f"{name}_total", domain=domain.host) for name in _RATES[:2])
     messages = [domain.rate(f"{name}_total", domain=domain.host) or 0.0 for name in _RATES[2:4]]
     if sent is not None and received is not None:
-        text += f"; to clients {amount(sent, '/s')}, from clients {amount(received, '/s')}"
-        text += f"; {messages[0]:.1f} and {messages[1]:.1f} messages/s"
+        text += f"; to clients {amount(sent, '/s')} in {messages[0]:.1f} messages/s"
+        text += f", from clients {amount(received, '/s')} in {messages[1]:.1f} messages/s"
     yield f"Connections  {text}"
 
 

@@ -54,7 +54,7 @@ def test_what_does_not_exist(user: User) -> None:
     said = user.wsedge("status", "nothing")
     assert (said.code, said.out) == (4, "")
     assert (
-        said.err == f"kubectl-wsedge: There is no websocketdomains 'nothing' in namespace {user.namespace}.\n"
+        said.err == f"kubectl-wsedge: There is no WebSocketDomain 'nothing' in namespace {user.namespace}.\n"
     )
     gone = user.wsedge("close", "nothing/1-1")
     assert (gone.code, gone.err.count("\n")) == (4, 1)

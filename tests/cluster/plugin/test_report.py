@@ -49,7 +49,7 @@ def test_no_planted_secret_is_in_it(place: Place, user: User, tmp_path: Path) ->
     file = tmp_path / "report.tar.gz"
     said = reporter.wsedge("report", f"--file={file}")
     assert said.code == 0, said
-    assert said.out.endswith("Look through it before you send it.\n")
+    assert said.out.endswith(" of 1 domain. Look through it before you send it.\n")
     assert file.stat().st_mode & 0o077 == 0
     found = contents(file)
     live = place.get("secret/report-relay")

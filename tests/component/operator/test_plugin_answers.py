@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any, Final
 
 import pytest
 
+from support.fake_api import FakeApi
 from wsedge_operator.desired.names import ADMIN_PORT
 
 # In kubectl's place: a proxy that gives the answers of a file, by method and path, and `kubectl logs`.
@@ -45,11 +47,12 @@ with socketserver.ThreadingUnixStreamServer(path, Handler) as server:
     server.serve_forever()
 """
 DOMAIN: Final = "GET /apis/wsedge.io/v1alpha1/namespaces/team-a/websocketdomains/chat"
+LISTS: Final = {
+    "pods": "GET pods",
+    "deployments": "GET /apis/apps/v1/namespaces/team-a/deployments",
+    "replicasets": "GET /apis/apps/v1/namespaces/team-a/replicasets",
+}
 STATE: Final = {"generation": "team-a/chat@1-0", "draining": False, "openConnections": 1}
-
-
-def pod(name: str) -> dict[str, Any]:
-    return {"metadata": {"name": name}, "status": {"phase": "Running", "podIP": "192.0.2.1"}}
 
 
 @dataclass
@@ -85,9 +88,13 @@ def world(tmp_path: Path) -> World:
     program.write_text(PROGRAM.format(python=sys.executable))
     program.chmod(0o755)
     made = World(tmp_path)
-    live = {"metadata": {"name": "chat"}, "spec": {"domain": "chat.example.com"}}
-    made.answers[DOMAIN] = (200, json.dumps(live))
-    made.answers["GET pods"] = (200, json.dumps({"items": [pod("chat-a"), pod("chat-b")]}))
+    api = FakeApi()
+    api.serve("chat", relays=2)
+    for name, one in zip(("chat-a", "chat-b"), api.objects["pods"].values(), strict=True):
+        one["metadata"]["name"] = name
+    made.answers[DOMAIN] = (200, json.dumps(api.objects["websocketdomains"]["chat"]))
+    for plural, place in LISTS.items():
+        made.answers[place] = (200, json.dumps({"items": list(api.objects[plural].values())}))
     made.answers["GET secrets/chat-relay"] = (200, json.dumps({"data": {}}))
     made.answers["GET pods/chat-a/log"] = (200, "")
     for name in ("chat-a", "chat-b"):
@@ -109,7 +116,7 @@ def test_what_is_no_answer_of_a_relay_ends_nothing(world: World, answer: tuple[i
     """A pod belongs to a tenant; the other relay's numbers are shown."""
     world.relay("chat-a", config=answer)
     said = world.wsedge("status", "chat", "--window=0")
-    assert (said.returncode, said.stderr) == (8, ""), said
+    assert (said.returncode, said.stderr) == (0, ""), said
     assert "No numbers of chat-a: " in said.stdout
     assert "Connections  1 open" in said.stdout
 
@@ -171,10 +178,42 @@ def test_warnings_of_kubectl_do_not_stop_its_lines(world: World) -> None:
     assert (said.returncode, said.stdout, said.stderr) == (0, "chat-a  a line\n", "")
 
 
+def test_that_no_line_matches_is_said(world: World) -> None:
+    """An empty answer of `logs` would leave open whether anything was read; a program reads no such line."""
+    said = world.wsedge("logs", "chat", "--level=error")
+    assert (said.returncode, said.stdout) == (0, "")
+    assert said.stderr == "kubectl-wsedge: No line of 2 relays matches.\n"
+    world.answers["GET pods"] = (200, json.dumps({"items": []}))
+    assert "kubectl-wsedge: The domain chat has no relays.\n" in world.wsedge("logs", "chat").stderr
+
+
+def test_a_time_that_kubectl_does_not_take_is_told_with_an_example(world: World) -> None:
+    """In the words of this program."""
+    said = world.wsedge("logs", "chat", "--since=yesterday")
+    assert said.returncode == 2
+    assert said.stderr.endswith("argument --since: give a time such as 30s, 5m or 1h30m\n")
+    assert world.wsedge("logs", "chat", "--since=1h30m").stdout == "chat-a  a line\n"
+
+
+def test_a_domain_without_relays_has_no_empty_table(world: World) -> None:
+    """Its findings and its entrance say what there is to say."""
+    assert "\nRELAY " in world.wsedge("status", "chat", "--window=0").stdout
+    world.answers["GET pods"] = (200, json.dumps({"items": []}))
+    assert "RELAY" not in world.wsedge("status", "chat", "--window=0").stdout
+
+
+def test_rbac_names_objects_and_no_placeholder(world: World) -> None:
+    """What a verb shows less without has the names that its Role has."""
+    said = world.wsedge("rbac", "status", "--domain=chat").stdout
+    (less,) = [line for line in said.splitlines() if line.startswith("#   shows less without: ")]
+    assert less.endswith("; get pods/proxy; get secrets (chat-relay)")
+    assert "{" not in world.wsedge("rbac").stdout
+
+
 def test_letters_that_a_terminal_lacks_are_escaped(world: World) -> None:
     """A tenant chooses the texts; a terminal of another age shows them nevertheless."""
     live = {
-        "metadata": {"name": "chat"},
+        "metadata": {"name": "chat", "uid": "uid-chat"},
         "spec": {"domain": "chat.example.com"},
         "status": {"conditions": [{"type": "Ready", "status": "False", "reason": "X", "message": "好"}]},
     }
@@ -201,4 +240,4 @@ def test_a_reader_that_ends_is_no_error(world: World, buffered: str) -> None:
         )
     finally:
         os.close(writing)
-    assert (said.returncode, said.stderr) == (1, "")
+    assert (said.returncode, said.stderr) == (128 + signal.SIGPIPE, "")

@@ -100,7 +100,7 @@ def test_the_relays_beside_a_stranger_get_it(api: FakeApi, plugin: Plugin) -> No
     api.serve("chat", relays=2)
     stranger, other = api.objects["pods"].values()
     stranger["metadata"].pop("ownerReferences")
-    assert plugin.run("connections", "chat")[1].splitlines()[-1] == "1 connections"
+    assert plugin.run("connections", "chat")[1].splitlines()[-1] == "1 connection"
     assert plugin.run("drain", "chat")[0] == 0
     assert plugin.run("close", f"{other['metadata']['name']}/1-1")[0] == 0
     assert {(call.pod, call.token) for call in api.of_pods()} == {(other["metadata"]["name"], TOKEN)}

@@ -223,7 +223,7 @@ def test_a_worker_process_without_clients_ends_no_list(api: FakeApi, plugin: Plu
     pages = {"0.0": page(following="1.0"), "1.0": page(connection(), following="2.0"), "2.0": page()}
     api.pods = lambda call: (200, pages[parse_qs(call.query)["after"][0]])
     code, out, err = plugin.run("connections", "chat")
-    assert (code, out.splitlines()[-1], err) == (0, "1 connections", "")
+    assert (code, out.splitlines()[-1], err) == (0, "1 connection", "")
 
 
 def test_a_relay_that_is_gone_between_list_and_question(api: FakeApi, plugin: Plugin) -> None:
@@ -237,7 +237,7 @@ def test_a_relay_that_is_gone_between_list_and_question(api: FakeApi, plugin: Pl
 
     api.pods = gone
     code, out, err = plugin.run("connections", "chat")
-    assert (code, out.splitlines()[-1]) == (4, "1 connections")
+    assert (code, out.splitlines()[-1]) == (4, "1 connection")
     assert err == "kubectl-wsedge: The relay chat-relay-1-0 is gone: its pod does not exist any more.\n"
 
 

@@ -236,6 +236,16 @@ STATES: Final[dict[str, tuple[Domain, Severity, str]]] = {
         NOTE,
         FINE.text,
     ),
+    "a domain that is switched off: nobody waits for relays": (
+        Domain(
+            live(
+                condition("Ready", "Disabled", message="switched off"),
+                condition("ConfigurationCurrent", "NoRelays", true=False, message="there are no relays"),
+            )
+        ),
+        NOTE,
+        FINE.text,
+    ),
     "a relay that the user may not ask": (
         Domain(live(*SERVING), (Relay(pod(), silent="you lack a right."),)),
         NOTE,
@@ -281,26 +291,26 @@ def test_notes_follow_that_nothing_is_wrong() -> None:
 
 
 SERVICES: Final[dict[str, tuple[list[Any], str]]] = {
-    "of a Service": ([{"service": {"name": "room", "port": 9000}}], "Service room at 10.0.0.1:9000/9000"),
+    "of a Service": ([{"service": {"name": "room", "port": 9000}}], "Service room at 10.0.0.1:9000"),
     "of a Service with a port of its own": (
         [{"service": {"name": "room", "port": 1}, "httpPort": 9000, "httpsPort": 9000}],
-        "Service room at 10.0.0.1:9000/9000",
+        "Service room at 10.0.0.1:9000",
     ),
     "of two Services with other ports": (
         [{"service": {"name": "room", "port": 9000}}, {"service": {"name": "hall", "port": 80}}],
-        "Service room at 10.0.0.1:9000/9000",
+        "Service room at 10.0.0.1:9000",
     ),
     "of two Services with the same ports": (
         [{"service": {"name": "room", "port": 9000}}, {"service": {"name": "hall", "port": 9000}}],
-        "10.0.0.1:9000/9000",
+        "10.0.0.1:9000",
     ),
     "of a Service, or a host with the same ports": (
         [{"service": {"name": "room", "port": 9000}}, {"host": "x", "httpPort": 9000, "httpsPort": 9000}],
-        "10.0.0.1:9000/9000",
+        "10.0.0.1:9000",
     ),
-    "of a host": ([{"host": "10.0.0.1", "httpPort": 9000, "httpsPort": 9000}], "10.0.0.1:9000/9000"),
-    "of a domain that was edited since": ([{"host": "x"}], "10.0.0.1:9000/9000"),
-    "of an object without origins": ([], "10.0.0.1:9000/9000"),
+    "of a host": ([{"host": "10.0.0.1", "httpPort": 9000, "httpsPort": 9000}], "10.0.0.1:9000"),
+    "of a domain that was edited since": ([{"host": "x"}], "10.0.0.1:9000"),
+    "of an object without origins": ([], "10.0.0.1:9000"),
 }
 
 

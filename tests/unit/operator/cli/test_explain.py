@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,7 +134,7 @@ def test_another_version(explained: Explain) -> None:
         ("just text", 1, "a document is no object with apiVersion, kind and metadata.name"),
         ("kind: BillingPlan\nmetadata: {}\n", 1, "a document is no object"),
         (b"\xff", 2, "can't decode"),
-        (None, 2, "No such file"),
+        (None, 2, "file.yaml: No such file or directory\n"),
     ],
     ids=["not YAML", "no object", "no name", "no text", "no file"],
 )
@@ -148,6 +149,18 @@ def test_unreadable(
     err = capsys.readouterr().err
     assert str(path) in err
     assert says in err
+
+
+def test_a_folder_is_read_as_kubectl_reads_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its manifests in the order of their names, and nothing else in it."""
+    kind = "apiVersion: wsedge.io/v1alpha1\nkind: BillingPlan\nmetadata: {name: plan-%s}\n"
+    spec = "spec: {billingCycle: Daily, meteringMethod: Traffic}\n"
+    for suffix in ("yml", "yaml", "json", "txt"):
+        (tmp_path / f"plan.{suffix}").write_text(kind % suffix + spec)
+    (tmp_path / "folder.d").mkdir()
+    assert main([str(tmp_path), "--namespace=team-a"]) == 0
+    found = re.findall(r"BillingPlan team-a/plan-(\w+)", capsys.readouterr().out)
+    assert sorted(found) == ["json", "yaml", "yml"]
 
 
 def test_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ INSTANTS: Final[dict[str, tuple[Any, datetime | None]]] = {
     "of Kubernetes": ("2026-11-22T10:00:00Z", datetime(2026, 11, 22, 10, tzinfo=UTC)),
     "with an offset": ("2026-11-22T12:00:00+02:00", datetime(2026, 11, 22, 10, tzinfo=UTC)),
     "without one": ("2026-11-22T10:00:00", None),
+    "before the first of UTC": ("0001-01-01T00:00:00+14:00", None),
     "another text": ("soon", None),
     "nothing": (None, None),
 }
@@ -107,3 +108,18 @@ INSTANTS: Final[dict[str, tuple[Any, datetime | None]]] = {
 def test_instant(text: str | None, moment: datetime | None) -> None:
     """A time that someone else wrote is read or left out."""
     assert rendering.instant(text) == moment
+
+
+ORIGINS: Final = {
+    "one port for HTTP and HTTPS": ("10.0.0.1:9000/9000", "10.0.0.1:9000"),
+    "two ports": ("origin.example.com:80/443", "origin.example.com:80/443"),
+    "of IPv6": ("[2001:db8::1]:80/80", "[2001:db8::1]:80"),
+    "no ports": ("origin.example.com", "origin.example.com"),
+    "nothing": ("", ""),
+}
+
+
+@pytest.mark.parametrize(("name", "shown"), ORIGINS.values(), ids=ORIGINS)
+def test_an_origin_with_one_port_shows_it_once(name: str, shown: str) -> None:
+    """Metrics name both ports of an origin; people know one."""
+    assert rendering.origin_name(name) == shown

@@ -105,3 +105,13 @@ def test_a_right_is_a_sentence() -> None:
     token = rights.rights_of("close", domain="chat")[-1]
     assert token.sentence() == "get secrets (chat-relay-admin)"
     assert rights.DOMAINS.sentence() == "get and list websocketdomains.wsedge.io"
+
+
+@pytest.mark.parametrize("verb", rights.OPTIONAL)
+def test_what_a_verb_can_do_without_is_named_for_the_domain(verb: str) -> None:
+    """Each is one of its rights, with the names of objects."""
+    needed = rights.rights_of(verb, domain="chat")
+    less = rights.optional_of(verb, domain="chat")
+    assert less
+    assert all(right in needed for right in less)
+    assert "get secrets (chat-relay)" in [right.sentence() for right in less]
