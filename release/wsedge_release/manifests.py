@@ -5,6 +5,7 @@ python -m wsedge_release.manifests FOLDER
 
 from __future__ import annotations
 
+import gzip
 import io
 import shutil
 import subprocess
@@ -21,6 +22,10 @@ _HELMS: Final = ("helm.sh/chart", "app.kubernetes.io/managed-by")
 _HEAD: Final = """\
 # wsedge without Helm, with the default values of the chart; its admission policies need Kubernetes 1.30.
 #   kubectl apply --server-side --filename install.yaml
+# Never delete it as a whole: with the definitions all domains in the cluster would go, and with the
+# namespace the accounts and the ledger. This uninstalls the programs alone; relays serve on:
+#   kubectl delete --filename install.yaml \\
+#     --selector 'app.kubernetes.io/component,app.kubernetes.io/component!=crds'
 """
 _BASE: Final = """\
 # A base: name its folder in `resources` of your own kustomization.yaml, and set images and patches there.
@@ -59,7 +64,11 @@ def write(folder: Path, chart: Path) -> None:
     text = _HEAD + yaml.safe_dump_all(rendered(chart), sort_keys=False, width=1000)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "install.yaml").write_text(text, encoding="utf-8")
-    with tarfile.open(folder / "wsedge-kustomize.tar.gz", "w:gz") as archive:
+    # mtime: the head of gzip has the clock's otherwise, and no two builds of a version would be equal.
+    with (
+        gzip.GzipFile(folder / "wsedge-kustomize.tar.gz", "wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as archive,
+    ):
         for name, content in (("install.yaml", text), ("kustomization.yaml", _BASE)):
             member = tarfile.TarInfo(f"wsedge-kustomize/{name}")
             member.size = len(content.encode())

@@ -8,9 +8,10 @@ image's own bill.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -91,13 +92,19 @@ def _relationships(others: Sequence[Package]) -> Iterator[Relationship]:
         yield Relationship(ROOT_ID, RelationshipType.DEPENDS_ON, package.spdx_id)
 
 
+def created(environment: Mapping[str, str]) -> datetime:
+    """Return the instant in SOURCE_DATE_EPOCH (reproducible-builds.org), else now."""
+    epoch = environment.get("SOURCE_DATE_EPOCH")
+    return datetime.now(UTC) if epoch is None else datetime.fromtimestamp(int(epoch), UTC)
+
+
 def main(arguments: Sequence[str] | None = None, root: Path = Path()) -> int:
     """Write the bill; return 1 when the validator of SPDX finds a fault in it."""
     parser = argparse.ArgumentParser(description="Writes the software bill of materials as SPDX 2.3 (JSON).")
     parser.add_argument("output", type=Path)
     output = parser.parse_args(arguments).output
     packages = locked((root / LOCK).read_text(encoding="utf-8"))
-    bill = document(project_version(root), packages, datetime.now(UTC))
+    bill = document(project_version(root), packages, created(os.environ))
     faults = validate_full_spdx_document(bill)
     for fault in faults:
         sys.stderr.write(f"{fault.validation_message}\n")

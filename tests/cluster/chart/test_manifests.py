@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -70,6 +71,28 @@ def test_the_manifest_serves_a_domain(empty: Cluster, manifests: Path) -> None:
     place = Place(empty, "team-a")
     place.apply(plan(), domain(host="a.example.com"))
     place.await_reason("wsd/chat", "Ready", "Serving")
+
+
+def test_a_build_of_the_same_chart_is_the_same(manifests: Path, tmp_path: Path) -> None:
+    """To the byte, some time later."""
+    later = tmp_path / "later"
+    write(later, Path(CHART))
+    for file in ("install.yaml", "wsedge-kustomize.tar.gz"):
+        assert (later / file).read_bytes() == (manifests / file).read_bytes()
+    assert (later / "wsedge-kustomize.tar.gz").read_bytes()[4:8] == bytes(4)  # no clock: RFC 1952, MTIME
+
+
+def test_what_its_head_says_uninstalls_the_programs_alone(empty: Cluster, manifests: Path) -> None:
+    """Definitions stay, by which all domains in the cluster would be deleted, and so does the namespace."""
+    text = (manifests / "install.yaml").read_text("utf-8")
+    (selector,) = re.findall(r"^#   kubectl delete .*\n#     --selector '(.+)'$", text, re.MULTILINE)
+    command = ("delete", "--filename", str(manifests / "install.yaml"), "--selector", selector)
+    named = empty.kubectl(*command, "--dry-run=server", "--output=name").split()
+    kinds = {name.partition("/")[0] for name in named}
+    assert {"deployment.apps", "statefulset.apps"} <= kinds
+    assert not {"customresourcedefinition.apiextensions.k8s.io", "namespace"} & kinds
+    kept = [each["kind"] for each in yaml.safe_load_all(text)]
+    assert len(named) == len(kept) - kept.count("CustomResourceDefinition") - 1
 
 
 def test_the_manifest_has_nothing_of_helm(manifests: Path) -> None:

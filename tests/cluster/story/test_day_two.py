@@ -142,7 +142,7 @@ async def find_the_broken_origin(team: Team) -> None:
     assert (alert.state, alert.labels["namespace"], alert.labels["domain"]) == ("firing", NAMESPACE, DOMAIN)
     assert set(team.panel("Healthy").values()) == {0.0}
     assert team.panel("Handshakes by HTTP status")["502"] > 0
-    assert team.panel("Failures")[f"{DOMAIN} refused"] > 0
+    assert team.panel("Failures")[f"{NAMESPACE} {DOMAIN} refused"] > 0
     assert {client.close_code for client in clients} == {GOING_AWAY}  # the room's own word
 
     await team.type(*lines[mended : mended + 2])

@@ -28,6 +28,16 @@ def test_the_bill_lists_the_locked_packages(tmp_path: Path) -> None:
     assert kinds.count("DEPENDS_ON") == len(listed)
 
 
+def test_bills_of_one_instant_are_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SOURCE_DATE_EPOCH is the instant, so that anybody can build what was published."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    bills = [tmp_path / "one.json", tmp_path / "two.json"]
+    for bill in bills:
+        assert sbom.main([str(bill)], ROOT) == 0
+    assert bills[0].read_bytes() == bills[1].read_bytes()
+    assert json.loads(bills[0].read_text())["creationInfo"]["created"] == "2023-11-14T22:13:20Z"
+
+
 def test_an_empty_lock_is_an_error() -> None:
     """A bill without packages would state that there are none."""
     with pytest.raises(ValueError, match="names no package"):
