@@ -29,6 +29,9 @@ _HEAD: Final = """\
 """
 _BASE: Final = """\
 # A base: name its folder in `resources` of your own kustomization.yaml, and set images and patches there.
+# Set no namespace, namePrefix or nameSuffix: admission policies, variables and arguments have the names in
+# texts, which Kustomize does not change. The policies would match another operator, and restrict none.
+# For other names use `helm template`.
 #   kubectl apply --server-side --kustomize FOLDER
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization

@@ -607,7 +607,7 @@ def under_another_name(cluster: Cluster) -> None:
     cluster.kubectl(*annotate.split())
     try:
         claim = "statistics.persistence.existingClaim=ledger-wsedge-statistics-0"
-        assert "claimName: ledger-wsedge-statistics-0" in cluster.helm(*install, "--set", claim)
+        assert 'claimName: "ledger-wsedge-statistics-0"' in cluster.helm(*install, "--set", claim)
     finally:
         cluster.kubectl(*annotate.replace("release-name=edge", "release-name=wsedge").split())
 

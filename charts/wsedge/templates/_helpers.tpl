@@ -32,7 +32,7 @@
 {{/* Labels that select a component's pods. Call with (dict "root" $ "component" "operator"). */}}
 {{- define "wsedge.selector" -}}
 app.kubernetes.io/name: wsedge-{{ .component }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 {{- end -}}
 
 {{/* Labels of every object: the labels that selectors need, then the user's, then the others; each key once. Call with (dict "root" $ "component" "operator"), and "more" for an object with labels of its own. */}}
@@ -99,7 +99,7 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{/* Scheduling of pods. Call with a component's values. */}}
 {{- define "wsedge.placement" -}}
 {{- with .priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
