@@ -109,8 +109,8 @@ class Site:
         if not self._paths.fullmatch(path):
             return connection.respond(HTTPStatus.NOT_FOUND, f"paths are {self._paths.pattern}\n")
         # A page of another site must not use its visitor's network to connect to this one.
-        page = request.headers.get("Origin")
-        if page is not None and page.partition("://")[2] != request.headers.get("Host"):
+        hosts, pages = request.headers.get_all("Host"), request.headers.get_all("Origin")
+        if any([page.partition("://")[2]] != hosts for page in pages):
             return connection.respond(HTTPStatus.FORBIDDEN, "this page belongs to another site\n")
         return None
 

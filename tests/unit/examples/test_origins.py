@@ -93,6 +93,11 @@ ANSWERS = {
     "the own page, by TLS that ends before": ("/videos/a", "https://127.0.0.1:{port}", 101),
     "a client without a page": ("/videos/a", None, 101),
     "a query that is no URL": ("/videos/a?after=[", None, 101),
+    "two origins, of which one is another site": (
+        "/videos/a",
+        "http://127.0.0.1:{port}\r\nOrigin: http://other.example",
+        403,
+    ),
     "a page of another site": ("/videos/a", "http://other.example", 403),
     "a page of a file": ("/videos/a", "null", 403),
     "an empty origin": ("/videos/a", "", 403),
