@@ -152,7 +152,7 @@ def as_yaml(manifests: Iterable[dict[str, Any]]) -> str:
 def optional_of(verb: str, *, domain: str) -> list[Right]:
     """Return the rights without which a verb still answers, with less; for one domain."""
     return [
-        replace(right, names=tuple(child_name(domain) if name == _CHILDREN else name for name in right.names))
+        replace(right, names=tuple(_named(name, domain) for name in right.names))
         for right in OPTIONAL.get(verb, ())
     ]
 

@@ -206,7 +206,7 @@ def test_rbac_names_objects_and_no_placeholder(world: World) -> None:
     """What a verb shows less without has the names that its Role has."""
     said = world.wsedge("rbac", "status", "--domain=chat").stdout
     (less,) = [line for line in said.splitlines() if line.startswith("#   shows less without: ")]
-    assert less.endswith("; get pods/proxy; get secrets (chat-relay)")
+    assert less.endswith("; get pods/proxy; get secrets (chat-relay-admin)")
     assert "{" not in world.wsedge("rbac").stdout
 
 
