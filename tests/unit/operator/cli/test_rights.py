@@ -114,4 +114,4 @@ def test_what_a_verb_can_do_without_is_named_for_the_domain(verb: str) -> None:
     less = rights.optional_of(verb, domain="chat")
     assert less
     assert all(right in needed for right in less)
-    assert "get secrets (chat-relay)" in [right.sentence() for right in less]
+    assert "get secrets (chat-relay-admin)" in [right.sentence() for right in less]
