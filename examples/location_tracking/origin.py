@@ -24,6 +24,7 @@ from kit.origin import exchange, last_id, serve_until_stopped
 
 SHARES = 1000
 LIFE_SECONDS = 3600.0  # after its last position: a share that its owner forgot ends by itself
+SILENT_SECONDS = 120.0  # after it, a share yields where there are too many: positions come each second
 DIGITS = 5  # of a degree: about a metre
 
 
@@ -51,7 +52,11 @@ class Shares:
             if self._clock() - share.at > LIFE_SECONDS:
                 self.end(share)
         if len(self._by_id) >= SHARES:
-            raise RefusedError("there are too many shares: try again later")
+            # Else one client that begins shares and leaves would keep all others out for an hour.
+            oldest = min(self._by_id.values(), key=lambda share: share.at)
+            if self._clock() - oldest.at <= SILENT_SECONDS:
+                raise RefusedError("there are too many shares: try again later")
+            self.end(oldest)
         share = Share(secrets.token_urlsafe(16), secrets.token_urlsafe(16), self._clock())
         self._by_id[share.id] = self._by_key[share.key] = share
         return share

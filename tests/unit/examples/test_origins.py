@@ -11,6 +11,7 @@ from pathlib import Path
 from unittest.mock import MagicMock
 
 import pytest
+from location_tracking.origin import SHARES, SILENT_SECONDS, Shares
 from online_teaching.origin import UNREAD_BYTES, Lesson, Visitor
 from quickstart.room import Rooms as Viewers
 from video_meeting.origin import WAITING, Peer, Room
@@ -18,6 +19,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.protocol import State
 
+from kit.checks import RefusedError
 from kit.origin import Site
 
 FOLDER = Path(__file__).parents[3] / "examples" / "bullet_comments"
@@ -61,6 +63,23 @@ def test_hands_fill_no_memory_for_a_teacher_that_does_not_read() -> None:
     Visitor(connection(), lesson, "key").accept('{"hand": "Mina"}')
     assert json.loads(reads.protocol.send_text.call_args[0][0]) == {"hand": "Mina"}
     slow.protocol.send_text.assert_not_called()
+
+
+def test_shares_that_were_left_keep_nobody_out() -> None:
+    """Where there are too many, the one that is silent for the longest ends; none that moves does."""
+    now = 0.0
+    shares = Shares(lambda: now)
+    used, *left = [shares.begin() for _ in range(SHARES)]
+    with pytest.raises(RefusedError):
+        shares.begin()
+    now = SILENT_SECONDS + 1
+    shares.move(used, 1, 2)
+    new = [shares.begin() for _ in left]
+    assert shares.watched(used.id) is used
+    assert [share for share in left if shares.watched(share.id)] == []
+    assert all(shares.watched(share.id) for share in new)
+    with pytest.raises(RefusedError):
+        shares.begin()
 
 
 @asynccontextmanager
