@@ -13,6 +13,7 @@ import asyncio
 import sys
 
 from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
 
 DOMAIN = "chat.example.com"
 
@@ -34,7 +35,10 @@ def main() -> None:
     parser.add_argument("address", help="address[:port] of the relay's Service")
     parser.add_argument("--comments", type=int, default=5, help="number of comments to send (default 5)")
     arguments = parser.parse_args()
-    asyncio.run(comment_on(arguments.address, arguments.comments))
+    try:
+        asyncio.run(comment_on(arguments.address, arguments.comments))
+    except (OSError, WebSocketException) as error:
+        sys.exit(f"client: {arguments.address}: {error}. `kubectl wsedge status` says what is wrong.")
 
 
 if __name__ == "__main__":

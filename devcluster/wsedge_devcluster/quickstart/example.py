@@ -90,9 +90,11 @@ async def show(
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with forward(address, port) as listening:
         await _check(domain, listening)
-        say(f"open http://{domain}:{listening}/ (twice, or on two screens)")
+        page = f"http://{domain}:{listening}/"
         if once:
+            say(f"the page is served at {page}")
             return
+        say(f"open {page} (twice, or on two screens)")
         say(f"export KUBECONFIG={cluster.kubeconfig}")
         say("let the relays drain, and see that no client misses anything:")
         say(f"  kubectl --namespace {name} delete pods --selector {RELAYS}")

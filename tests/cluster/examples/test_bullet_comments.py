@@ -90,7 +90,8 @@ async def test_once_sees_that_the_page_is_served_at_the_url_that_it_prints(comme
     """The page comes through a port of 127.0.0.1, the relays and the origin, under the domain's name."""
     said: list[str] = []
     await example.show(comments.cluster, comments.name, comments.address, said.append, port=0, once=True)
-    assert said[0].startswith("open http://bullet-comments.localhost:")
+    (line,) = said
+    assert line.startswith("the page is served at http://bullet-comments.localhost:")
 
 
 def test_an_unknown_name_is_refused_before_a_cluster_is_started(capsys: pytest.CaptureFixture[str]) -> None:
