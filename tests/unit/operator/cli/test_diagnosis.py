@@ -398,3 +398,9 @@ def test_what_an_object_lacks_is_empty() -> None:
 def test_a_domain_has_the_name_of_its_object() -> None:
     """As `kubectl get` names it."""
     assert Domain(live()).name == "chat"
+
+
+def test_pods_that_only_look_like_relays_are_told() -> None:
+    """Behind what is wrong, since they may be harmless."""
+    told = diagnose(Domain(live(*SERVING), warning="The pod chat-odd is no relay."), NOW)
+    assert [finding.text for finding in told] == [FINE.text, "The pod chat-odd is no relay."]
