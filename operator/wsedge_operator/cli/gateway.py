@@ -233,6 +233,8 @@ class Gateway:
         name = details.get("name") if isinstance(details, dict) else None
         if name:
             kind = str(details.get("kind") or "object")
+            if kind == "namespaces":
+                return PluginError(f"There is no namespace {printable(name)!r}.", NOT_FOUND)
             what = f"{_KINDS.get(kind, kind)} {name!r}"
             return PluginError(f"There is no {printable(what)} in namespace {self.namespace}.", NOT_FOUND)
         if "/apis/wsedge.io/" in path:

@@ -47,7 +47,7 @@ async def test_a_connection_is_found_and_closed_and_the_others_stay(
     assert all(one["sentBytes"] and one["clientRttSeconds"] for one in listed)
     text = await aside(reader.wsedge, "connections", site.name, "--sort=bytes", "--limit=3")
     assert text.out.splitlines()[0].split()[:3] == ["ID", "CLIENT", "SINCE"]
-    assert text.out.endswith("3 connections\n")
+    assert text.out.endswith("\n3 of 8 connections\n")
     none = await aside(reader.wsedge, "connections", site.name, "--client=203.0.113.")
     assert none.out.endswith("0 connections\n")
     wanted = listed[3]["id"]

@@ -210,6 +210,14 @@ def test_rbac_names_objects_and_no_placeholder(world: World) -> None:
     assert "{" not in world.wsedge("rbac").stdout
 
 
+def test_a_namespace_that_does_not_exist_is_named_once(world: World) -> None:
+    """The API server tells of it when something is to be created there."""
+    missing = {"kind": "Status", "details": {"kind": "namespaces", "name": "team-a"}}
+    world.answers["POST serviceaccounts/default/token"] = (404, json.dumps(missing))
+    said = world.wsedge("statement", "--statistics=wsedge-system/wsedge-statistics-0:8080")
+    assert (said.returncode, said.stderr) == (4, "kubectl-wsedge: There is no namespace 'team-a'.\n")
+
+
 def test_letters_that_a_terminal_lacks_are_escaped(world: World) -> None:
     """A tenant chooses the texts; a terminal of another age shows them nevertheless."""
     live = {
