@@ -29,7 +29,7 @@ _ON_FILES: Final = NAMES[:3]
 MOST_NAMED: Final = 1000  # differences that are written out
 _TEXTS: Final = {
     "backup": "copy one state of the ledger into a new file; the program may run",
-    "restore": "put a backup into the folder; refused while the program runs, and over newer counts",
+    "restore": "put a backup into the folder; refused while the program runs, and over counts it lacks",
     "migrate": "move a SQLite ledger, whose program does not run, to a ClickHouse server (--clickhouse-...)",
     "verify": "recompute all totals from their rows; exit code 1 if one differs",
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -79,6 +81,46 @@ def test_a_restore_over_newer_counts_is_refused(folder: Path, tmp_path: Path) ->
     assert ran.returncode == 1
     assert "has counts until 2026-06-12T00:00:00Z, the backup until 2026-06-11T23:55:00Z" in ran.stderr
     assert {path.name for path in folder.iterdir()} <= {NAME, "lock", f"{NAME}-wal", f"{NAME}-shm"}
+
+
+@pytest.mark.parametrize(
+    ("grow", "lacking"),
+    {
+        "counts of the newest bucket": (
+            lambda ledger: add(ledger, "2026-06-11T23:55:00Z", "2026-06-12T00:00:00Z"),
+            "has more counts of 2026-06-11T23:55:00Z, which the backup has not",
+        ),
+        "counts of half an hour before": (
+            lambda ledger: add(ledger, "2026-06-11T23:25:00Z", "2026-06-11T23:30:00Z"),
+            "has more counts of 2026-06-11T23:25:00Z, which the backup has not",
+        ),
+        "counts that came late": (
+            lambda ledger: add(ledger, "2026-06-11T12:00:00Z", "2026-06-12T00:05:00Z"),
+            "has late counts of 2026-06-12T00:05:00Z, which the backup has not",
+        ),
+        "a statement": (
+            lambda ledger: ledger.execute("INSERT INTO statements VALUES ('a', '2026-05', 1, '', '{}')"),
+            "has 1 closed statements, which the backup has not",
+        ),
+    }.values(),
+    ids=str,
+)
+def test_a_restore_over_more_than_the_backup_has_is_refused(
+    folder: Path, tmp_path: Path, grow: Callable[[sqlite3.Connection], object], lacking: str
+) -> None:
+    """With the same newest bucket as well: the text says what would be lost, and nothing changes."""
+    assert run("backup", "--data", folder, "--to", tmp_path / "copy").returncode == 0
+    with closing(open_writer(folder / NAME)) as ledger, transaction(ledger):
+        grow(ledger)
+    ran = run("restore", "--data", folder, "--from", tmp_path / "copy")
+    assert (ran.returncode, lacking in ran.stderr) == (1, True), ran.stderr
+    assert {path.name for path in folder.iterdir()} <= {NAME, "lock", f"{NAME}-wal", f"{NAME}-shm"}
+
+
+def add(ledger: sqlite3.Connection, bucket: str, now: str) -> None:
+    """Add a report of another process that arrives at an instant."""
+    given = usage(row(instant(bucket), sentBytes=1), uid="another")
+    writes.merge_report(ledger, given, writes.Moment(instant(now)))
 
 
 def test_a_restore_over_a_running_ledger_is_refused(folder: Path, tmp_path: Path) -> None:

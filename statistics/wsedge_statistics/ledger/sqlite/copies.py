@@ -5,22 +5,25 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import add, gt
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 from wsedge_statistics.errors import LedgerCopyError, LedgerVersionError
 from wsedge_statistics.ledger.sqlite import totals
 from wsedge_statistics.ledger.sqlite.connections import open_reader
 from wsedge_statistics.ledger.sqlite.place import Place
-from wsedge_statistics.ledger.sqlite.schema import VERSION
+from wsedge_statistics.ledger.sqlite.schema import MEASURES, VERSION
 from wsedge_statistics.ledger.sqlite.state import ROWS_FROM, read_state
 from wsedge_statistics.numbers.series import BUCKET, Grain
 
 _SUFFIXES: Final = ("", "-wal", "-shm")
+# Buckets before the newest whose counts a restore compares.
+_COMPARED: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,8 @@ def backup(database: Path, target: Path) -> int:
 def restore(source: Path, folder: Path) -> Path | None:
     """Put a backup into a ledger's folder; return where the ledger that it replaces was moved, or None.
 
-    Raises LedgerPlaceError for a ledger that is in use, LedgerCopyError for one with newer counts, and for a
-    file that is no intact ledger.
+    Raises LedgerPlaceError for a ledger that is in use, LedgerCopyError for one with counts or
+    statements that the backup has not, and for a file that is no intact ledger.
     """
     newest = newest_of(source)
     database = folder / "ledger.sqlite3"
@@ -77,6 +80,11 @@ def restore(source: Path, folder: Path) -> Path | None:
         if was and (kept := newest_of(database)) > newest:
             raise LedgerCopyError(
                 f"{database} has counts until {_time(kept)}, the backup until {_time(newest)}: "
+                "move the folder away first, if you want to lose them"
+            )
+        if was and (lacking := _lacking(database, source, newest)):
+            raise LedgerCopyError(
+                f"{database} has {lacking}, which the backup has not: "
                 "move the folder away first, if you want to lose them"
             )
         made = database.with_name(f"{database.name}.restored")
@@ -110,6 +118,64 @@ def newest_of(database: Path) -> int:
             return int(connection.execute("SELECT coalesce(max(last), 0) FROM keys").fetchone()[0])
     except sqlite3.Error as error:
         raise LedgerCopyError(f"{database} is no ledger: {error}") from error
+
+
+def _lacking(database: Path, copy: Path, newest: int) -> str:
+    """Return what a ledger has beyond a copy with the same newest bucket; empty: nothing.
+
+    Of counts the last hour is compared, in which relays report, and what came later: to compare all rows of
+    three months would take minutes.
+    """
+    with closing(open_reader(database)) as kept, closing(open_reader(copy)) as copied:
+        if bucket := _first_grown(*(_last_counts(each, newest - _COMPARED) for each in (kept, copied))):
+            return f"more counts of {_time(bucket)}"
+        (last,) = copied.execute("SELECT coalesce(max(received_at), 0) FROM late").fetchone()
+        if received_at := _first_grown(*(_late_counts(each, last) for each in (kept, copied))):
+            return f"late counts of {_time(received_at)}"
+        question = "SELECT account, period, version FROM statements"
+        closed = set(kept.execute(question)) - set(copied.execute(question))
+    return f"{len(closed)} closed statements" if closed else ""
+
+
+# Cumulative counts by what they are of, a bucket first.
+_Counts: TypeAlias = Mapping[tuple[int, str, str], tuple[int, ...]]
+
+
+def _first_grown(kept: _Counts, copied: _Counts) -> int | None:
+    """Return the first bucket in which one has more than the other."""
+    grown = (
+        key[0] for key, counts in kept.items() if any(map(gt, counts, copied.get(key, (0,) * len(counts))))
+    )
+    return min(grown, default=None)
+
+
+def _last_counts(connection: sqlite3.Connection, since: int) -> _Counts:
+    """Return the counts from a bucket on, by bucket and process. A peak does not only grow by traffic."""
+    counts = ", ".join(name for name in MEASURES if name != "peak")
+    rows = connection.execute(
+        f"SELECT bucket, uid, epoch, {counts} FROM usage "
+        "JOIN sources ON sources.id = source WHERE bucket >= ?",
+        (since,),
+    )
+    return _added(rows)
+
+
+def _late_counts(connection: sqlite3.Connection, since: int) -> _Counts:
+    """Return what was counted after the end of its bucket, by when it came, account and area."""
+    return _added(
+        connection.execute(
+            "SELECT received_at, account, area, sent, received FROM late WHERE received_at >= ?", (since,)
+        )
+    )
+
+
+def _added(rows: Iterable[tuple[Any, ...]]) -> _Counts:
+    """Add rows here, by their first three columns: a sum may be beyond the integers of SQLite."""
+    found: dict[tuple[int, str, str], tuple[int, ...]] = {}
+    for bucket, name, part, *counts in rows:
+        key = (bucket, name, part)
+        found[key] = tuple(map(add, found.get(key, (0,) * len(counts)), counts))
+    return found
 
 
 def verify(database: Path) -> Iterator[Difference]:
