@@ -266,7 +266,7 @@ def _told(domain: Domain) -> Iterator[Finding]:
     conditions = domain.conditions
     ready = conditions.get(READY, {})
     if ready and ready.get("status") != "True":
-        yield _of_condition(Severity.WRONG, ready)
+        yield _of_condition(Severity.SOON if _is_served_meanwhile(domain) else Severity.WRONG, ready)
     for kind in (EXPOSED, STALLED):
         condition = conditions.get(kind, {})
         fault = "True" if kind == STALLED else "False"
@@ -280,6 +280,14 @@ def _told(domain: Domain) -> Iterator[Finding]:
             yield _of_condition(Severity.SOON, condition)
     if ready.get("status") == "True" and ready.get("reason") != Reason.SERVING:
         yield Finding(Severity.NOTE, _sentence(ready), remedy_of(str(ready.get("reason"))))
+
+
+def _is_served_meanwhile(domain: Domain) -> bool:
+    """Return whether relays start or end beside others that get new clients, and that makes progress."""
+    reason, stalled = domain.conditions.get(READY, {}).get("reason"), domain.conditions.get(STALLED, {})
+    passing = (Reason.RELAYS_STARTING, Reason.RELAYS_UPDATING, Reason.RELAYS_DRAINING)
+    is_passing = reason in passing and stalled.get("status") != "True"
+    return is_passing and any(relay.ready and not relay.ends for relay in domain.relays)
 
 
 def _of_pods(domain: Domain) -> Iterator[Finding]:

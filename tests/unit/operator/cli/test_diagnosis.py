@@ -246,6 +246,22 @@ STATES: Final[dict[str, tuple[Domain, Severity, str]]] = {
         NOTE,
         FINE.text,
     ),
+    "one of two relays drains": (
+        Domain(
+            live(condition("Ready", "RelaysDraining", true=False, message="a was ordered to drain")),
+            (relay(name="a", draining=True), Relay(pod("b"), state(), {})),
+        ),
+        SOON,
+        "RelaysDraining: a was ordered to drain. To do: wait, or delete the pods.",
+    ),
+    "the only relay drains": (
+        Domain(
+            live(condition("Ready", "RelaysDraining", true=False, message="a was ordered to drain")),
+            (Relay(pod("a", ready=False), state(draining=True), {}),),
+        ),
+        WRONG,
+        "RelaysDraining: a was ordered to drain. To do: wait, or delete the pods.",
+    ),
     "a relay that the user may not ask": (
         Domain(live(*SERVING), (Relay(pod(), silent="you lack a right."),)),
         NOTE,
