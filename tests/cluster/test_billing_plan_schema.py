@@ -12,6 +12,14 @@ from support.operator.manifests.manifest import PLAN, Invalid, changed
 from wsedge_devcluster.cluster.cluster import Cluster
 
 TABLE = {name: invalid.changes for name, invalid in INVALID_PLANS.items()} | VALID_PLANS
+EFFECTIVE = {
+    "type": "Effective",
+    "status": "True",
+    "observedGeneration": 1,
+    "reason": "InForce",
+    "message": "Since the plan's creation.",
+    "lastTransitionTime": "2026-11-22T04:00:00Z",
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +43,31 @@ def test_invalid_plan(said: dict[str, str], sentence: str, invalid: Invalid) -> 
 
 
 def test_a_plan_in_kubectl(cluster: Cluster, said: dict[str, str], namespace: str) -> None:
-    """`kubectl get wsedge` finds the plan, and shows its columns."""
+    """`kubectl get wsedge` finds the plan, and shows the terms in force, not those that are asked for."""
     del said  # the CRDs are established
     cluster.kubectl("create", f"--namespace={namespace}", "--filename=-", input=json.dumps(PLAN))
-    head, row = cluster.kubectl("get", "wsedge", f"--namespace={namespace}").strip().splitlines()
-    assert head.split() == ["NAME", "CYCLE", "METERING", "EFFECTIVE", "SINCE", "NEXT-CHANGE", "AGE"]
-    assert row.split()[:3] == ["billingplan.wsedge.io/plan", "Monthly", "Month95Bandwidth"]
+    in_force = {"billingCycle": "Daily", "meteringMethod": "Traffic", "timeZone": "UTC"}
+    asked = {"billingCycle": "Monthly", "meteringMethod": "Month95Bandwidth", "timeZone": "UTC"}
+    times = {"requestTime": "2026-11-23T04:00:00Z", "effectiveTime": "2026-12-01T00:00:00Z"}
+    status = {
+        "effectiveTime": "2026-11-22T04:00:00Z",
+        "current": in_force,
+        "pending": {**asked, **times},
+        "conditions": [EFFECTIVE],
+    }
+    cluster.kubectl(
+        "patch", "bp/plan", f"--namespace={namespace}", "--subresource=status", "--type=merge",
+        "--patch", json.dumps({"status": status}),
+    )  # fmt: skip
+    wide = cluster.kubectl("get", "wsedge", f"--namespace={namespace}", "--output=wide")
+    head, row = wide.strip().splitlines()
+    columns = ["NAME", "CYCLE", "METERING", "EFFECTIVE", "SINCE", "NEXT-CHANGE"]
+    assert head.split() == [*columns, "NEXT-CYCLE", "NEXT-METERING", "AGE"]
+    shown = ["billingplan.wsedge.io/plan", "Daily", "Traffic", "True"]
+    instants = ["2026-11-22T04:00:00Z", "2026-12-01T00:00:00Z"]
+    assert row.split()[:-1] == [*shown, *instants, "Monthly", "Month95Bandwidth"]
+    narrow = cluster.kubectl("get", "wsedge", f"--namespace={namespace}")
+    assert narrow.splitlines()[0].split() == [*columns, "AGE"]
 
 
 def test_a_whole_status_can_be_written(cluster: Cluster, said: dict[str, str], namespace: str) -> None:
@@ -48,18 +75,10 @@ def test_a_whole_status_can_be_written(cluster: Cluster, said: dict[str, str], n
     del said
     cluster.kubectl("create", f"--namespace={namespace}", "--filename=-", input=json.dumps(PLAN))
     terms = {"billingCycle": "Daily", "meteringMethod": "Traffic", "timeZone": "UTC"}
-    condition = {
-        "type": "Effective",
-        "status": "True",
-        "observedGeneration": 1,
-        "reason": "InForce",
-        "message": "Since the plan's creation.",
-        "lastTransitionTime": "2026-11-22T04:00:00Z",
-    }
     times = {"requestTime": "2026-11-23T04:00:00Z", "effectiveTime": "2026-12-01T00:00:00Z"}
     status = {
         "observedGeneration": 1,
-        "conditions": [condition],
+        "conditions": [EFFECTIVE],
         "effectiveTime": "2026-11-22T04:00:00Z",
         "current": terms,
         "pending": {**terms, **times},

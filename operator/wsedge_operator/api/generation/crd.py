@@ -52,8 +52,9 @@ BILLING_PLAN: Final = Kind(
     plural=billing_plan.PLURAL,
     short="bp",
     columns=(
-        Column("Cycle", ".spec.billingCycle", "The billing cycle that is asked for."),
-        Column("Metering", ".spec.meteringMethod", "The metering method that is asked for."),
+        # What is billed, not what is asked for: a changed plan waits for its boundary.
+        Column("Cycle", ".status.current.billingCycle", "The billing cycle in force."),
+        Column("Metering", ".status.current.meteringMethod", "The metering method in force."),
         Column("Effective", _condition("Effective", "status"), "Whether these terms are in force."),
         # Instants as text, not of type `date`: kubectl prints a date as an age, and a future one as
         # <invalid>; a bill is compared with dates.
@@ -63,6 +64,8 @@ BILLING_PLAN: Final = Kind(
             ".status.pending.effectiveTime",
             "The instant at which the next terms come into force.",
         ),
+        Column("Next-Cycle", ".status.pending.billingCycle", "The next billing cycle.", priority=1),
+        Column("Next-Metering", ".status.pending.meteringMethod", "The next metering method.", priority=1),
         AGE,
     ),
 )
