@@ -43,6 +43,9 @@ def _status(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb = verbs.add_parser("status", help="domains, their relays and origins, and what is wrong")
     verb.add_argument("name", nargs="?", metavar="NAME", help="a WebSocketDomain (default: all, a line each)")
     verb.add_argument(
+        *("--all-namespaces", "-A"), action="store_true", help="the domains of all namespaces, a line each"
+    )
+    verb.add_argument(
         "--window",
         type=_window,
         default=1.0,

@@ -6,6 +6,7 @@ listens at a Unix socket in a folder that only this user may enter, and ends wit
 
 from __future__ import annotations
 
+import copy
 import http.client
 import json
 import re
@@ -74,7 +75,7 @@ class Answer:
 
 
 class Gateway:
-    """Calls for one verb of the plugin, in one namespace. To be used as a context."""
+    """Calls for one verb of the plugin, in one namespace (empty: in all). To be used as a context."""
 
     def __init__(self, kubectl: Kubectl, *, verb: str, namespace: str, domain: str = "") -> None:
         """Start nothing yet. `verb`, `domain` and `statistics` are named when a right is missing."""
@@ -113,6 +114,12 @@ class Gateway:
     ) -> None:
         self._end()
         self._folder.cleanup()
+
+    def within(self, namespace: str) -> Gateway:
+        """Return the same calls in another namespace; this one ends them."""
+        other = copy.copy(self)
+        other.namespace = namespace
+        return other
 
     def _end(self) -> None:
         self._process.terminate()
@@ -221,11 +228,12 @@ class Gateway:
             [self._verb], namespace=self.namespace, domain=self.domain, statistics=self.statistics
         )
         return PluginError(
-            f"`kubectl wsedge {self._verb}` lacks a right in namespace {printable(where)}:"
+            f"`kubectl wsedge {self._verb}` lacks a right"
+            f" in {f'namespace {printable(where)}' if where else 'all namespaces'}:"
             f" {needed.sentence()}. ({printable(failure.get('message') or '')})",
             FORBIDDEN,
-            f"This Role gives what the verb needs; an administrator applies it and binds it to you:\n\n"
-            f"{rights.as_yaml(given)}",
+            f"This {given[0]['kind']} gives what the verb needs; an administrator applies it and binds it to"
+            f" you:\n\n{rights.as_yaml(given)}",
         )
 
     def _not_found(self, path: str, answer: Answer) -> PluginError:

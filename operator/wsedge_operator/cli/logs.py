@@ -14,7 +14,7 @@ from wsedge_operator.cli.exit_codes import DONE
 from wsedge_operator.cli.gateway import Gateway
 from wsedge_operator.cli.json_text import parse
 from wsedge_operator.cli.kubectl import Kubectl
-from wsedge_operator.cli.objects import namespace_path, read_domain, read_labelled
+from wsedge_operator.cli.objects import key_of, namespace_path, read_domain, read_labelled
 from wsedge_operator.cli.rendering import TABLE, printable
 from wsedge_operator.cli.rights import LOG
 from wsedge_operator.errors import KubectlError
@@ -57,8 +57,8 @@ def run(
 
     `options` are those of `kubectl logs`, such as --follow.
     """
-    read_domain(gateway, name)
-    pods = [str(pod["metadata"]["name"]) for pod in read_labelled(gateway, name).get(name, ())]
+    live = read_domain(gateway, name)
+    pods = [str(pod["metadata"]["name"]) for pod in read_labelled(gateway, name).get(key_of(live), ())]
     for pod in pods[:1]:  # kubectl says that a right is missing, but not which Role gives it
         gateway.call("GET", f"{namespace_path(gateway.namespace)}/pods/{pod}/log?tailLines=1", LOG)
     selector = f"--selector=app.kubernetes.io/name=wsedge-relay,wsedge.io/domain-name={name}"

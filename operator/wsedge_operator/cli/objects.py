@@ -21,25 +21,26 @@ from wsedge_operator.errors import PluginError
 from wsedge_operator.reconcile.domain.pods import has_own_address, is_replica_set_of, replica_set_of
 
 Object = Mapping[str, Any]
+Key = tuple[str, str]  # namespace and name
 WSEDGE: Final = "apis/wsedge.io/v1alpha1"
 _MOST_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """The Deployments and ReplicaSets of relays in a namespace, by name."""
+    """The Deployments and ReplicaSets of relays, by namespace and name."""
 
-    deployments: Mapping[str, Object] = field(default_factory=dict)
-    replica_sets: Mapping[str, Object] = field(default_factory=dict)
+    deployments: Mapping[Key, Object] = field(default_factory=dict)
+    replica_sets: Mapping[Key, Object] = field(default_factory=dict)
 
     def have(self, live: Object, pod: Object) -> bool:
         """Return whether a pod is a relay of the WebSocketDomain `live`, by owner references and uids."""
         metadata = live["metadata"]
-        deployment = self.deployments.get(child_name(metadata["name"]))
+        deployment = self.deployments.get((metadata["namespace"], child_name(metadata["name"])))
         named = replica_set_of(pod)
         if named is None or deployment is None or not has_own_address(pod):
             return False
-        replica_set = self.replica_sets.get(named[0])
+        replica_set = self.replica_sets.get((metadata["namespace"], named[0]))
         is_ours = ownership(deployment, metadata["name"], metadata["uid"]) is Ownership.OURS
         return is_ours and replica_set is not None and is_replica_set_of(replica_set, named[1], deployment)
 
@@ -77,15 +78,15 @@ def read_domain(gateway: Gateway, name: str) -> dict[str, Any]:
 
 
 def read_domains(gateway: Gateway) -> list[dict[str, Any]]:
-    """Return all WebSocketDomains of the namespace; raises PluginError."""
+    """Return all WebSocketDomains of the namespace, or of the cluster; raises PluginError."""
     return gateway.items(_domains(gateway), DOMAINS)
 
 
 def read_pods(gateway: Gateway, live: Object) -> Pods:
     """Return the pods of one domain; raises PluginError."""
-    name = str(live["metadata"]["name"])
-    labelled = read_labelled(gateway, name)
-    return pods_of(live, labelled.get(name, ()), read_owners(gateway, name))
+    labelled = read_labelled(gateway, str(live["metadata"]["name"]))
+    owners = read_owners(gateway, str(live["metadata"]["name"]))
+    return pods_of(live, labelled.get(key_of(live), ()), owners)
 
 
 def pods_of(live: Object, labelled: Iterable[Object], owners: Owners) -> Pods:
@@ -101,21 +102,27 @@ def pods_of(live: Object, labelled: Iterable[Object], owners: Owners) -> Pods:
     return Pods(tuple(relays), tuple(ending), tuple(strangers))
 
 
-def read_labelled(gateway: Gateway, domain: str | None = None) -> dict[str, list[dict[str, Any]]]:
-    """Return the pods with the labels of relays by domain, each in the order of their names.
+def key_of(live: Object) -> Key:
+    """Return the namespace and the name of an object."""
+    return str(live["metadata"]["namespace"]), str(live["metadata"]["name"])
+
+
+def read_labelled(gateway: Gateway, domain: str | None = None) -> dict[Key, list[dict[str, Any]]]:
+    """Return the pods with the labels of relays by domain (`key_of`), each in the order of their names.
 
     Raises PluginError.
     """
-    found: dict[str, list[dict[str, Any]]] = {}
+    found: dict[Key, list[dict[str, Any]]] = {}
     for pod in gateway.items(_of_relays("api/v1", "pods", gateway, domain), PODS):
-        found.setdefault(str((pod["metadata"].get("labels") or {}).get(DOMAIN_LABEL)), []).append(pod)
+        name = str((pod["metadata"].get("labels") or {}).get(DOMAIN_LABEL))
+        found.setdefault((key_of(pod)[0], name), []).append(pod)
     return {name: sorted(pods, key=lambda pod: str(pod["metadata"]["name"])) for name, pods in found.items()}
 
 
 def read_owners(gateway: Gateway, domain: str | None = None) -> Owners:
     """Return the owners of relays, of one domain or of all; raises PluginError."""
     deployments, replica_sets = (
-        {str(one["metadata"]["name"]): one for one in gateway.items(path, right)}
+        {key_of(one): one for one in gateway.items(path, right)}
         for path, right in (
             (_of_relays("apis/apps/v1", "deployments", gateway, domain), DEPLOYMENTS),
             (_of_relays("apis/apps/v1", "replicasets", gateway, domain), REPLICA_SETS),
@@ -163,8 +170,8 @@ def quoted(name: str) -> str:
 
 
 def namespace_path(namespace: str, api: str = "api/v1") -> str:
-    """Return the path of the objects of a namespace that an API has."""
-    return f"/{api}/namespaces/{quoted(namespace)}"
+    """Return the path of the objects of a namespace (empty: of all) that an API has."""
+    return f"/{api}/namespaces/{quoted(namespace)}" if namespace else f"/{api}"
 
 
 def _domains(gateway: Gateway) -> str:

@@ -13,7 +13,7 @@ from wsedge_operator.cli.concurrency import Progress, each
 from wsedge_operator.cli.diagnosis import Domain, Relay
 from wsedge_operator.cli.exit_codes import FORBIDDEN, NOT_FOUND
 from wsedge_operator.cli.gateway import Gateway
-from wsedge_operator.cli.objects import Pods, owners_if_allowed, pods_of, read_labelled
+from wsedge_operator.cli.objects import Pods, key_of, owners_if_allowed, pods_of, read_labelled
 from wsedge_operator.cli.relays import AdminPorts, Secrets, read_secrets
 from wsedge_operator.errors import PluginError
 
@@ -46,21 +46,21 @@ def observe(
     window: float = 0.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> list[Observed]:
-    """Return what is known of some domains of the namespace; raises PluginError.
+    """Return what is known of some domains of the gateway's namespace, or of the cluster; raises PluginError.
 
     The calls are three lists, however many domains there are, then one for each domain with relays, and two
     for each relay (three with a `window`, the time over which rates are taken).
     """
-    only = str(lives[0]["metadata"]["name"]) if len(lives) == 1 else None
+    only = str(lives[0]["metadata"]["name"]) if len(lives) == 1 and gateway.namespace else None
     labelled = read_labelled(gateway, only) if lives else {}
     owners = owners_if_allowed(gateway, only) if labelled else None
 
     def find(live: Mapping[str, Any]) -> _Found:
-        seen = labelled.get(str(live["metadata"]["name"]), [])
+        seen, there = labelled.get(key_of(live), []), gateway.within(key_of(live)[0])
         # Without the right to read who owns a pod, all are asked, and none gets the token.
         pods = Pods(tuple(seen)) if owners is None else pods_of(live, seen, owners)
-        secrets = _secrets(gateway, live) if pods.relays else _NO_SECRETS
-        return _Found(live, pods, secrets, AdminPorts(gateway, secrets.token if owners is not None else ""))
+        secrets = _secrets(there, live) if pods.relays else _NO_SECRETS
+        return _Found(live, pods, secrets, AdminPorts(there, secrets.token if owners is not None else ""))
 
     found = each(find, lives, progress, "domains are looked up")
     questions = [partial(one.ports.relay, pod) for one in found for pod in one.pods.relays]

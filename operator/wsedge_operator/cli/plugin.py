@@ -26,7 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
-    given = parser().parse_args(arguments)
+    words = parser()
+    given = words.parse_args(arguments)
+    if getattr(given, "all_namespaces", False) and given.name is not None:
+        words.error("status takes a NAME or --all-namespaces, not both")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may lack letters of a cluster's texts
     try:
@@ -81,7 +84,8 @@ def _run(given: argparse.Namespace) -> int:
         case "rbac":
             return _rbac(kubectl, given)
         case _:
-            namespace = namespace_of(kubectl, given.namespace)
+            everywhere = getattr(given, "all_namespaces", False)
+            namespace = "" if everywhere else namespace_of(kubectl, given.namespace)
             with Gateway(kubectl, verb=given.verb, namespace=namespace, domain=_domain(given)) as gateway:
                 gateway.statistics = getattr(given, "statistics", gateway.statistics)
                 return _through(gateway, given)

@@ -29,7 +29,7 @@ from wsedge_operator.cli.diagnosis import Domain, diagnose
 from wsedge_operator.cli.exit_codes import FORBIDDEN, NOT_FOUND
 from wsedge_operator.cli.gateway import Gateway
 from wsedge_operator.cli.json_text import parse
-from wsedge_operator.cli.objects import WSEDGE, namespace_path, read_domains, read_labelled
+from wsedge_operator.cli.objects import WSEDGE, key_of, namespace_path, read_domains, read_labelled
 from wsedge_operator.cli.observation import Observed, observe
 from wsedge_operator.cli.rights import CONFIG, DEPLOYMENTS, EVENTS, LOG, PLANS, SERVICES, Right
 from wsedge_operator.cli.status import as_document
@@ -80,7 +80,7 @@ def run(
     labelled = archive.try_to("pods", partial(read_labelled, gateway)) or {}
     for one in seen:
         _add_domain(gateway, archive, one.domain, moment)
-        for pod in labelled.get(one.domain.name, ()):
+        for pod in labelled.get(key_of(one.domain.live), ()):
             _add_pod(gateway, archive, one, pod, lines=lines, clients=clients)
     for name, path, right in _objects(gateway.namespace):
         found = archive.try_to(name, partial(gateway.get, path, right))

@@ -123,6 +123,9 @@ def roles(
 ) -> list[dict[str, Any]]:
     """Return the Roles that give the rights of `verbs` and no other, one for each namespace.
 
+    For all namespaces (empty) it is a ClusterRole, without Secrets: those of a whole cluster are too much for
+    what they show, the end of a certificate.
+
     Without a domain all Secrets of the namespace are included, which have private keys.
     """
     needed = [
@@ -135,13 +138,18 @@ def roles(
     return [
         {
             "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "Role",
-            "metadata": {"name": name, "namespace": place},
+            "kind": "Role" if place else "ClusterRole",
+            "metadata": {"name": name, "namespace": place} if place else {"name": name},
             "rules": [right.rule() for right in _joined(of_place)],
         }
         for place in places
-        if (of_place := [right for right in needed if (right.namespace or namespace) == place])
+        if (of_place := [right for right in needed if _is_in(place, right, namespace)])
     ]
+
+
+def _is_in(place: str, right: Right, namespace: str) -> bool:
+    """Return whether the Role of a place has a right; `namespace` is that of rights without one."""
+    return (right.namespace or namespace) == place and (place != "" or right.resource != "secrets")
 
 
 def as_yaml(manifests: Iterable[dict[str, Any]]) -> str:

@@ -42,17 +42,20 @@ def run(
     if name is not None:
         return "".join(f"{line}\n" for line in lines(*both[0], now())), code
     if not domains:
-        return f"There are no domains in namespace {printable(gateway.namespace)}.\n", DONE
-    return overview(both), code
+        where = f"namespace {printable(gateway.namespace)}" if gateway.namespace else "any namespace"
+        return f"There are no domains in {where}.\n", DONE
+    return overview(both, with_namespace=not gateway.namespace), code
 
 
-def overview(both: list[tuple[Domain, list[Finding]]]) -> str:
+def overview(both: list[tuple[Domain, list[Finding]]], *, with_namespace: bool = False) -> str:
     """Return a line for each domain."""
-    header = ("NAME", "DOMAIN", "READY", "RELAYS", "CONNECTIONS", "WHAT IS WRONG")
+    first = ("NAMESPACE",) if with_namespace else ()
+    header = (*first, "NAME", "DOMAIN", "READY", "RELAYS", "CONNECTIONS", "WHAT IS WRONG")
     return table(
         header,
         (
             (
+                *([domain.live["metadata"]["namespace"]] if with_namespace else []),
                 domain.name,
                 domain.host,
                 _ready(domain),

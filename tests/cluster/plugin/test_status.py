@@ -42,6 +42,10 @@ async def test_a_domain_that_serves(site: Site, user: User) -> None:
     assert listed.code == 0, listed
     (line,) = [line for line in listed.out.splitlines() if line.startswith(site.name)]
     assert line.split() == [site.name, site.host, "True", "(Serving)", "2/2", "6", "-"]
+    everywhere = await aside(user.wsedge, "status", "--all-namespaces")
+    head, *rows = everywhere.out.splitlines()
+    assert head.split()[:3] == ["NAMESPACE", "NAME", "DOMAIN"]
+    assert [site.place.namespace, *line.split()] in [row.split() for row in rows]
     await site.settle()
 
 
@@ -96,6 +100,11 @@ async def test_a_user_with_what_rbac_prints_may_do_it_and_nothing_else(
     assert said.code == 3, said
     first = said.err.splitlines()[0]
     assert f"lacks a right in namespace {place.namespace}: get and list websocketdomains.wsedge.io" in first
+    everywhere = await aside(nobody.wsedge, "status", "-A")
+    assert everywhere.code == 3, everywhere
+    assert "lacks a right in all namespaces: get and list websocketdomains.wsedge.io" in everywhere.err
+    assert "kind: ClusterRole\n" in everywhere.err
+    assert "secrets" not in everywhere.err
     role = said.err.partition("binds it to you:\n\n")[2]
     assert f"- {site.name}-relay-admin\n" in role
     await aside(grant, place, "nobody", role)

@@ -152,9 +152,16 @@ def test_the_token_of_an_older_operator_is_beside_the_keys(api: FakeApi, plugin:
     """It is read there by those who may, and the others are told why they need more."""
     api.serve("chat")
     api.objects["secrets"].pop("chat-relay-admin")
-    assert plugin.run("connections", "chat")[1].endswith("1 connections\n")
+    assert plugin.run("connections", "chat")[1].endswith("\n1 connection\n")
     api.refused.add("secrets/chat-relay")
     code, out, err = plugin.run("connections", "chat")
     assert (code, out, err.count("\n")) == (3, "", 1)
     assert "beside the private keys, in the Secret chat-relay, which you may not get." in err
     assert plugin.run("status", "chat")[0] == 0
+
+
+def test_a_name_belongs_to_one_namespace(api: FakeApi, plugin: Plugin) -> None:
+    """`status NAME -A` asks nobody."""
+    code, out, err = plugin.run("status", "chat", "-A")
+    assert (code, out, api.calls) == (2, "", [])
+    assert "status takes a NAME or --all-namespaces, not both" in err

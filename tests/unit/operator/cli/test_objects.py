@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from support.fake_api import FakeApi
-from wsedge_operator.cli.objects import Owners, Pods, pods_of
+from wsedge_operator.cli.objects import Owners, Pods, key_of, pods_of
 
 Object = dict[str, Any]
 
@@ -58,9 +58,7 @@ def test_a_relay_belongs_to_the_deployment_of_its_domain(
     """By uids, which nobody can choose; a Deployment by the name that the operator gives it."""
     found = copy.deepcopy(served())
     change(found)
-    deployments, sets = (
-        {found[plural]["metadata"]["name"]: found[plural]} for plural in ("deployments", "replicasets")
-    )
+    deployments, sets = ({key_of(found[plural]): found[plural]} for plural in ("deployments", "replicasets"))
     assert Owners(deployments, sets).have(found["websocketdomains"], found["pods"]) is is_relay
 
 
