@@ -17,7 +17,7 @@ from wsedge_operator.api.meta import RELEASE, RELEASE_ANNOTATION
 
 Definition = dict[str, Any]
 DOMAINS = "websocketdomains.wsedge.io"
-NEXT = "websocketdomains.next.example.com"
+NEXT = "nextdomains.next.example.com"
 
 
 def own() -> Definition:
@@ -126,7 +126,14 @@ def coming(guarded: Cluster) -> Iterator[Definition]:
     made = own()
     made["metadata"] = {"name": NEXT, "annotations": {RELEASE_ANNOTATION: RELEASE}}
     made["spec"]["group"] = "next.example.com"
-    made["spec"]["names"] |= {"shortNames": [], "categories": []}
+    # Names of its own: kubectl would find `websocketdomain` in two groups, also for tests that come later.
+    names = {
+        "plural": "nextdomains",
+        "singular": "nextdomain",
+        "kind": "NextDomain",
+        "listKind": "NextDomainList",
+    }
+    made["spec"]["names"] |= {**names, "shortNames": [], "categories": []}
     replace(guarded, made)
     yield made
     guarded.kubectl("delete", "crd", NEXT)
@@ -150,7 +157,7 @@ def test_v1_replaces_v1alpha1_without_a_webhook(guarded: Cluster, coming: Defini
     """The steps of docs/upgrades.md: serve both, store v1, write the objects again, serve v1 alone."""
     domain = {
         "apiVersion": "next.example.com/v1alpha1",
-        "kind": "WebSocketDomain",
+        "kind": "NextDomain",
         "metadata": {"name": "chat", "namespace": namespace},
         "spec": {
             "domain": "chat.example.com",
@@ -162,7 +169,7 @@ def test_v1_replaces_v1alpha1_without_a_webhook(guarded: Cluster, coming: Defini
 
     def read(version: str) -> Definition:
         text = guarded.kubectl(
-            "get", f"websocketdomains.{version}.next.example.com/chat", f"--namespace={namespace}", "-ojson"
+            "get", f"nextdomains.{version}.next.example.com/chat", f"--namespace={namespace}", "-ojson"
         )
         found: Definition = json.loads(text)
         return found
@@ -182,7 +189,7 @@ def test_v1_replaces_v1alpha1_without_a_webhook(guarded: Cluster, coming: Defini
     replace(guarded, both)
     assert sorted(stored()) == ["v1", "v1alpha1"]
     live = guarded.kubectl(
-        "get", "websocketdomains.v1.next.example.com/chat", f"--namespace={namespace}", "-ojson"
+        "get", "nextdomains.v1.next.example.com/chat", f"--namespace={namespace}", "-ojson"
     )
     guarded.kubectl("replace", "--filename=-", input=live)
     guarded.kubectl(

@@ -124,6 +124,7 @@ def test_a_namespace_made_again_has_none_of_its_former_keys(rpc: tuple[str, int]
     host = f"{place.namespace}.example.com"
     place.apply(plan(), domain(host=host))
     create_keys(place, FIRST)
+    has_code(rpc, FIRST, None)
     until("the domain is listed", lambda: listed(call(rpc, FIRST)) == [host])
     place.cluster.kubectl("delete", "namespace", place.namespace, "--timeout=180s")
     place.cluster.kubectl("create", "namespace", place.namespace)
