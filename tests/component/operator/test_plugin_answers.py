@@ -221,7 +221,7 @@ def test_a_namespace_that_does_not_exist_is_named_once(world: World) -> None:
 def test_letters_that_a_terminal_lacks_are_escaped(world: World) -> None:
     """A tenant chooses the texts; a terminal of another age shows them nevertheless."""
     live = {
-        "metadata": {"name": "chat", "uid": "uid-chat"},
+        "metadata": {"name": "chat", "namespace": "team-a", "uid": "uid-chat"},
         "spec": {"domain": "chat.example.com"},
         "status": {"conditions": [{"type": "Ready", "status": "False", "reason": "X", "message": "好"}]},
     }
