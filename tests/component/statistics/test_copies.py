@@ -83,28 +83,27 @@ def test_a_restore_over_newer_counts_is_refused(folder: Path, tmp_path: Path) ->
     assert {path.name for path in folder.iterdir()} <= {NAME, "lock", f"{NAME}-wal", f"{NAME}-shm"}
 
 
-@pytest.mark.parametrize(
-    ("grow", "lacking"),
-    {
-        "counts of the newest bucket": (
-            lambda ledger: add(ledger, "2026-06-11T23:55:00Z", "2026-06-12T00:00:00Z"),
-            "has more counts of 2026-06-11T23:55:00Z, which the backup has not",
-        ),
-        "counts of half an hour before": (
-            lambda ledger: add(ledger, "2026-06-11T23:25:00Z", "2026-06-11T23:30:00Z"),
-            "has more counts of 2026-06-11T23:25:00Z, which the backup has not",
-        ),
-        "counts that came late": (
-            lambda ledger: add(ledger, "2026-06-11T12:00:00Z", "2026-06-12T00:05:00Z"),
-            "has late counts of 2026-06-12T00:05:00Z, which the backup has not",
-        ),
-        "a statement": (
-            lambda ledger: ledger.execute("INSERT INTO statements VALUES ('a', '2026-05', 1, '', '{}')"),
-            "has 1 closed statements, which the backup has not",
-        ),
-    }.values(),
-    ids=str,
-)
+LACKING = {
+    "counts of the newest bucket": (
+        lambda ledger: add(ledger, "2026-06-11T23:55:00Z", "2026-06-12T00:00:00Z"),
+        "has more counts of 2026-06-11T23:55:00Z, which the backup has not",
+    ),
+    "counts of half an hour before": (
+        lambda ledger: add(ledger, "2026-06-11T23:25:00Z", "2026-06-11T23:30:00Z"),
+        "has more counts of 2026-06-11T23:25:00Z, which the backup has not",
+    ),
+    "counts that came late": (
+        lambda ledger: add(ledger, "2026-06-11T12:00:00Z", "2026-06-12T00:05:00Z"),
+        "has late counts of 2026-06-12T00:05:00Z, which the backup has not",
+    ),
+    "a statement": (
+        lambda ledger: ledger.execute("INSERT INTO statements VALUES ('a', '2026-05', 1, '', '{}')"),
+        "has 1 closed statements, which the backup has not",
+    ),
+}
+
+
+@pytest.mark.parametrize(("grow", "lacking"), LACKING.values(), ids=LACKING.keys())
 def test_a_restore_over_more_than_the_backup_has_is_refused(
     folder: Path, tmp_path: Path, grow: Callable[[sqlite3.Connection], object], lacking: str
 ) -> None:
