@@ -21,6 +21,7 @@ OperatorError
 ├── KubectlError           kubectl failed, or is not there
 ├── AccessKeyError         an access key that does not exist, or cannot be made
 └── PluginError            a verb of `kubectl wsedge` cannot do its work
+    └── NoRelayError       a pod that exists is no relay
 """
 
 from __future__ import annotations
@@ -174,6 +175,10 @@ class PluginError(OperatorError):
 
     def __str__(self) -> str:
         return self.sentence
+
+
+class NoRelayError(PluginError):
+    """A pod that exists is no relay of a domain."""
 
 
 # The message of structured-merge-diff; the status of the answer is 500 or 400, by release.

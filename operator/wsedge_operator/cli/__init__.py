@@ -3,9 +3,9 @@
     explain       prints what the operator would do with manifests in files
     plugin        `kubectl wsedge`, a plugin of kubectl; its verbs are in
                   status, connections (and close), drain, logs, statement, report, access_keys
-    program       what starts both; arguments: its command line; exit_codes; completion
+    program       what starts both
     observation   what is known of domains, by few lists and many questions at a time (concurrency)
-    arguments     its command line; exit_codes; completion
+    arguments     the plugin's command line; exit_codes; completion
     json_text     parses JSON of a cluster. Pure
     redaction     masks secrets in what a report collects. Pure
     diagnosis     what is wrong with a domain, and what to do. Pure, as are

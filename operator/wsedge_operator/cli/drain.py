@@ -9,7 +9,7 @@ from wsedge_operator.cli.gateway import Gateway
 from wsedge_operator.cli.objects import domain_of_relay, is_running, read_domain, read_pods
 from wsedge_operator.cli.relays import AdminPorts, read_secrets
 from wsedge_operator.cli.rendering import printable
-from wsedge_operator.errors import PluginError
+from wsedge_operator.errors import NoRelayError, PluginError
 
 
 def run(gateway: Gateway, name: str, *, seconds: float | None, all_relays: bool) -> tuple[str, int]:
@@ -66,8 +66,10 @@ def _targets(gateway: Gateway, name: str) -> tuple[str, list[str]]:
         try:
             live, pod = domain_of_relay(gateway, name)
             return str(live["metadata"]["name"]), [str(pod["metadata"]["name"])]
+        except NoRelayError:
+            raise
         except PluginError as missing:
-            if missing.code != NOT_FOUND or "is no relay" in str(missing):
+            if missing.code != NOT_FOUND:
                 raise
             text = f"There is neither a WebSocketDomain nor a relay pod {printable(name)!r} in namespace"
             raise PluginError(f"{text} {printable(gateway.namespace)}.", NOT_FOUND) from None

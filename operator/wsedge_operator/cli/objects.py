@@ -17,7 +17,7 @@ from wsedge_operator.cli.rendering import printable
 from wsedge_operator.cli.rights import DEPLOYMENTS, DOMAIN, DOMAINS, POD, PODS, REPLICA_SETS
 from wsedge_operator.desired.names import APP, APP_LABEL, DOMAIN_LABEL, child_name, selector_labels
 from wsedge_operator.desired.ownership import Ownership, ownership
-from wsedge_operator.errors import PluginError
+from wsedge_operator.errors import NoRelayError, PluginError
 from wsedge_operator.reconcile.domain.pods import has_own_address, is_replica_set_of, replica_set_of
 
 Object = Mapping[str, Any]
@@ -146,11 +146,11 @@ def domain_of_relay(gateway: Gateway, pod: str) -> tuple[dict[str, Any], dict[st
     found = gateway.get(f"{namespace_path(gateway.namespace)}/pods/{quoted(pod)}", POD)
     name = (found["metadata"].get("labels") or {}).get(DOMAIN_LABEL)
     if name is None:
-        raise PluginError(f"The pod {printable(pod)} is no relay.", NOT_FOUND)
+        raise NoRelayError(f"The pod {printable(pod)} is no relay.", NOT_FOUND)
     gateway.domain = str(name)
     live = read_domain(gateway, str(name))
     if not read_owners(gateway, str(name)).have(live, found):
-        raise PluginError(
+        raise NoRelayError(
             f"The pod {printable(pod)} is no relay: it does not belong to the Deployment"
             f" {child_name(str(name))}, so it gets no token.",
             NOT_FOUND,
